@@ -1,0 +1,398 @@
+/* onnx_infer: run ONNX models. The only header of the library; C99 and C++11 and up.
+ *
+ *   model    an immutable graph with its weights, loaded from a file, from memory or through a reader
+ *   plan     a model compiled for a machine (CPU, threads, options); immutable, shared by threads
+ *   context  one thread's state for running a plan: its arena and its bindings
+ *   value    what goes in and comes out: a tensor, a sequence, an optional or a map
+ *
+ * Conventions, unless a function says otherwise:
+ *   errors     a function returning onnx_infer_status returns ONNX_INFER_OK or one of ONNX_INFER_E_*; an unknown
+ *              number is a failure too. On failure outputs are set to NULL or left alone, nothing given to the
+ *              call is consumed, and onnx_infer_last_error() says what happened. Successes never touch that record.
+ *   ownership  *_create, *_load_* and *_retain give a reference that *_free or *_release gives back; both accept
+ *              NULL. Returned `const` pointers are borrowed from the handle that they came from.
+ *   threads    models, plans, ports and retain/release may be used from any thread at once. Options, run options,
+ *              contexts, profiles and the writing of values belong to one thread at a time.
+ *   strings    UTF-8, NUL-terminated, in and out.
+ *   shapes     dims are counts of elements, outermost first; tensors are dense and row-major.
+ */
+#ifndef ONNX_INFER_H
+#define ONNX_INFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(ONNX_INFER_BUILD)
+#define ONNX_INFER_API __declspec(dllexport)
+#elif defined(__GNUC__) && __GNUC__ >= 4
+#define ONNX_INFER_API __attribute__((visibility("default")))
+#else
+#define ONNX_INFER_API
+#endif
+
+#ifdef __cplusplus
+#define ONNX_INFER_NOEXCEPT noexcept
+extern "C" {
+#else
+#define ONNX_INFER_NOEXCEPT
+#endif
+
+#define ONNX_INFER_VERSION_MAJOR 0
+#define ONNX_INFER_VERSION_MINOR 1
+#define ONNX_INFER_VERSION_PATCH 0
+
+/* --- status and types ------------------------------------------------------------------------------------------ */
+
+typedef int32_t onnx_infer_status;
+#define ONNX_INFER_OK 0
+#define ONNX_INFER_E_INVALID_ARGUMENT 1     /* a NULL, an index out of range, a malformed option */
+#define ONNX_INFER_E_OUT_OF_MEMORY 2        /* the allocator said no */
+#define ONNX_INFER_E_IO 3                   /* a file could not be opened, mapped, read or written */
+#define ONNX_INFER_E_PARSE 4                /* the bytes are no ONNX model, or are cut off */
+#define ONNX_INFER_E_INVALID_MODEL 5        /* the model contradicts itself or the standard */
+#define ONNX_INFER_E_UNSUPPORTED_OP 6       /* an operator that this build does not have */
+#define ONNX_INFER_E_UNSUPPORTED_TYPE 7     /* an element type that an operator does not take */
+#define ONNX_INFER_E_UNSUPPORTED_VERSION 8  /* an IR or opset version beyond this build */
+#define ONNX_INFER_E_SHAPE_MISMATCH 9       /* a rank or dimension other than declared or needed */
+#define ONNX_INFER_E_TYPE_MISMATCH 10       /* an element type or kind other than declared or needed */
+#define ONNX_INFER_E_NOT_FOUND 11           /* no such name, key, symbol or index */
+#define ONNX_INFER_E_CANCELLED 12           /* stopped by onnx_infer_cancel_fire or a progress callback */
+#define ONNX_INFER_E_DEADLINE 13            /* the deadline passed */
+#define ONNX_INFER_E_BACKEND_UNAVAILABLE 14 /* the backend asked for is not on this machine */
+#define ONNX_INFER_E_BACKEND 15             /* the backend failed */
+#define ONNX_INFER_E_BUSY 16                /* the handle is in use by a run */
+#define ONNX_INFER_E_LIMIT 17               /* a limit of the options or of this build would be passed */
+#define ONNX_INFER_E_BUFFER_TOO_SMALL 18    /* memory given by the caller does not hold the result */
+#define ONNX_INFER_E_CACHE_STALE 19         /* a saved plan is not for this model, build or machine */
+#define ONNX_INFER_E_DATA_DEPENDENT 20      /* the answer depends on the values of tensors */
+#define ONNX_INFER_E_INTERNAL 21            /* a defect of this library */
+
+/* Element types, with the numbers of onnx.TensorProto.DataType. */
+typedef int32_t onnx_infer_dtype;
+#define ONNX_INFER_UNDEFINED 0
+#define ONNX_INFER_FLOAT 1
+#define ONNX_INFER_UINT8 2
+#define ONNX_INFER_INT8 3
+#define ONNX_INFER_UINT16 4
+#define ONNX_INFER_INT16 5
+#define ONNX_INFER_INT32 6
+#define ONNX_INFER_INT64 7
+#define ONNX_INFER_STRING 8
+#define ONNX_INFER_BOOL 9
+#define ONNX_INFER_FLOAT16 10
+#define ONNX_INFER_DOUBLE 11
+#define ONNX_INFER_UINT32 12
+#define ONNX_INFER_UINT64 13
+#define ONNX_INFER_COMPLEX64 14
+#define ONNX_INFER_COMPLEX128 15
+#define ONNX_INFER_BFLOAT16 16
+#define ONNX_INFER_FLOAT8E4M3FN 17
+#define ONNX_INFER_FLOAT8E4M3FNUZ 18
+#define ONNX_INFER_FLOAT8E5M2 19
+#define ONNX_INFER_FLOAT8E5M2FNUZ 20
+#define ONNX_INFER_UINT4 21
+#define ONNX_INFER_INT4 22
+#define ONNX_INFER_FLOAT4E2M1 23
+#define ONNX_INFER_FLOAT8E8M0 24
+#define ONNX_INFER_UINT2 25
+#define ONNX_INFER_INT2 26
+
+typedef int32_t onnx_infer_kind;
+#define ONNX_INFER_TENSOR 0
+#define ONNX_INFER_SEQUENCE 1
+#define ONNX_INFER_OPTIONAL 2
+#define ONNX_INFER_MAP 3
+
+typedef int32_t onnx_infer_log_level;
+#define ONNX_INFER_LOG_ERROR 0
+#define ONNX_INFER_LOG_WARNING 1
+#define ONNX_INFER_LOG_INFO 2
+#define ONNX_INFER_LOG_DEBUG 3
+
+typedef struct onnx_infer_model onnx_infer_model;
+typedef struct onnx_infer_plan onnx_infer_plan;
+typedef struct onnx_infer_context onnx_infer_context;
+typedef struct onnx_infer_value onnx_infer_value;
+typedef struct onnx_infer_options onnx_infer_options;
+typedef struct onnx_infer_run_options onnx_infer_run_options;
+typedef struct onnx_infer_port onnx_infer_port;
+typedef struct onnx_infer_error onnx_infer_error;
+typedef struct onnx_infer_cancel onnx_infer_cancel;
+typedef struct onnx_infer_profile onnx_infer_profile;
+
+/* Called once when the library no longer needs `data`. */
+typedef void (*onnx_infer_free_fn)(void *user, void *data);
+typedef void (*onnx_infer_log_fn)(void *user, onnx_infer_log_level level, const char *message);
+/* Reports how far a load or plan has come; a return other than 0 stops it with ONNX_INFER_E_CANCELLED. */
+typedef int (*onnx_infer_progress_fn)(void *user, size_t done, size_t total);
+
+/* Structs that cross the interface begin with their size: set struct_size = sizeof. Fields are only ever appended. */
+
+/* Where the library's memory comes from. `align` is a power of two; `free` gets the size and alignment that `alloc`
+ * got. Both may be called from any thread and must not call the library. */
+typedef struct onnx_infer_allocator {
+    size_t struct_size;
+    void *user;
+    void *(*alloc)(void *user, size_t size, size_t align);
+    void (*free)(void *user, void *p, size_t size, size_t align);
+} onnx_infer_allocator;
+
+/* A source of a model's bytes (an encrypted file, an asset, an archive). `size` returns the length or a negative
+ * number on failure. `read_at` copies `n` bytes from `offset` and returns how many it copied, negative on failure.
+ * `map` may be NULL, or return NULL for bytes that it cannot expose; what it returns stays valid until `close`.
+ * `open_external` may be NULL; it opens a file of external tensor data by the location that the model names and
+ * returns 0, or another number if there is none. `close` may be NULL. Called from the loading thread; bytes that
+ * `map` exposes are read from any thread while the model lives. */
+typedef struct onnx_infer_reader onnx_infer_reader;
+struct onnx_infer_reader {
+    size_t struct_size;
+    void *user;
+    int64_t (*size)(void *user);
+    int64_t (*read_at)(void *user, uint64_t offset, void *dst, size_t n);
+    const void *(*map)(void *user, uint64_t offset, size_t n);
+    int (*open_external)(void *user, const char *location, onnx_infer_reader *out);
+    void (*close)(void *user);
+};
+
+/* Bytes of memory. */
+typedef struct onnx_infer_memory {
+    size_t struct_size;
+    uint64_t weights;    /* constants held by the model on the heap */
+    uint64_t mapped;     /* constants used in place in mapped files */
+    uint64_t packed;     /* constants rearranged for kernels by the plan */
+    uint64_t arena_now;  /* held by the context's arena; 0 when asked of a plan */
+    uint64_t arena_peak; /* what the arena needs */
+} onnx_infer_memory;
+
+/* One step. Strings are borrowed from the plan. */
+typedef struct onnx_infer_event {
+    size_t struct_size;
+    const char *node;   /* the node's name in the model, or one made from its output */
+    const char *op;     /* operator type */
+    const char *kernel; /* the variant, e.g. "conv1x1 14x2 avx512"; "reference" for a plain evaluator */
+    uint64_t start_ns;  /* since the run began; 0 where no run took place */
+    uint64_t dur_ns;
+    uint64_t flops;     /* multiplications and additions; 0 when not counted */
+    uint64_t bytes;     /* of inputs and outputs */
+    int32_t tasks;      /* parts that threads can take */
+} onnx_infer_event;
+
+/* --- version and capability: static answers, any thread -------------------------------------------------------- */
+
+ONNX_INFER_API const char *onnx_infer_version(void) ONNX_INFER_NOEXCEPT;     /* "0.1.0" */
+ONNX_INFER_API uint32_t onnx_infer_version_number(void) ONNX_INFER_NOEXCEPT; /* major << 16 | minor << 8 | patch */
+ONNX_INFER_API int32_t onnx_infer_max_ir_version(void) ONNX_INFER_NOEXCEPT;
+/* Newest opset known of a domain ("" or "ai.onnx", "ai.onnx.ml", ...); 0 for an unknown domain. */
+ONNX_INFER_API int32_t onnx_infer_max_opset(const char *domain) ONNX_INFER_NOEXCEPT;
+/* Operators of this build, sorted by domain and name: how many, and the i-th; NULL past the end. */
+ONNX_INFER_API size_t onnx_infer_op_count(void) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_op_name(size_t i) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_op_domain(size_t i) ONNX_INFER_NOEXCEPT;
+/* CPUs that this process may use: its affinity and its container's quota. At least 1. */
+ONNX_INFER_API int32_t onnx_infer_default_threads(void) ONNX_INFER_NOEXCEPT;
+/* The best instruction set of this CPU that this build has kernels for: "generic", "sse2", "avx2", "avx512", "neon". */
+ONNX_INFER_API const char *onnx_infer_cpu_isa(void) ONNX_INFER_NOEXCEPT;
+
+/* --- errors: a record for each thread, valid until that thread's next failing call ----------------------------- */
+
+ONNX_INFER_API const char *onnx_infer_status_name(onnx_infer_status status) ONNX_INFER_NOEXCEPT; /* "E_PARSE" */
+ONNX_INFER_API const onnx_infer_error *onnx_infer_last_error(void) ONNX_INFER_NOEXCEPT;          /* never NULL */
+/* A copy that outlives the thread's next failure; NULL without memory. */
+ONNX_INFER_API onnx_infer_error *onnx_infer_error_clone(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_error_free(onnx_infer_error *e) ONNX_INFER_NOEXCEPT; /* of a clone */
+ONNX_INFER_API onnx_infer_status onnx_infer_error_code(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_error_message(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+/* Where it happened: "" or -1 where it does not apply. */
+ONNX_INFER_API const char *onnx_infer_error_node(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_error_op(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_error_tensor(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_error_symbol(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int32_t onnx_infer_error_axis(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int64_t onnx_infer_error_got(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int64_t onnx_infer_error_expected(const onnx_infer_error *e) ONNX_INFER_NOEXCEPT;
+
+/* --- options of loading and planning: read at the call that takes them; NULL stands for the defaults ----------- */
+
+ONNX_INFER_API onnx_infer_status onnx_infer_options_create(onnx_infer_options **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_options_free(onnx_infer_options *o) ONNX_INFER_NOEXCEPT;
+/* Fixes a dimension that the model names, e.g. "batch". A symbol that the model lacks is no error. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_symbol(onnx_infer_options *o, const char *symbol,
+                                                               int64_t value) ONNX_INFER_NOEXCEPT;
+/* Fixes an input's shape. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank,
+                                                                    const int64_t *dims) ONNX_INFER_NOEXCEPT;
+/* Optimisation: 0 none (the operators' reference evaluators run the graph as it was loaded), 1 decluttered but still
+ * by reference evaluators, 2 lowered to kernels (the default). */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_level(onnx_infer_options *o, int32_t level) ONNX_INFER_NOEXCEPT;
+/* "cpu" is the only backend of this version; any other name: ONNX_INFER_E_BACKEND_UNAVAILABLE. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_backend(onnx_infer_options *o, const char *name) ONNX_INFER_NOEXCEPT;
+/* Caps the instruction set ("generic", "sse2", "avx2", "avx512", "neon"), for the same bits on several machines. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cpu_isa(onnx_infer_options *o, const char *isa) ONNX_INFER_NOEXCEPT;
+/* Threads of a run, the caller's among them; 0: onnx_infer_default_threads(). Results do not depend on it. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_threads(onnx_infer_options *o, int32_t n) ONNX_INFER_NOEXCEPT;
+/* The struct is copied; its functions and `user` must outlive every object made with these options. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_allocator(onnx_infer_options *o,
+                                                                  const onnx_infer_allocator *a) ONNX_INFER_NOEXCEPT;
+/* What a file may ask for: "nodes" (default 1,000,000), "depth" of nested graphs (64), "tensor_bytes" of one tensor
+ * (64 GiB), "total_bytes" of one run (the machine's memory), "plans" kept by input shapes (16). Unknown names:
+ * ONNX_INFER_E_NOT_FOUND. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_options *o, onnx_infer_progress_fn fn,
+                                                                 void *user) ONNX_INFER_NOEXCEPT;
+/* Messages of loading, planning and running, of `level` and graver; may be called from any thread. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
+                                                            onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
+
+/* --- model ----------------------------------------------------------------------------------------------------- */
+
+/* Loads and checks a model. The file is mapped and its weights are used in place: it must not change while the model
+ * lives. External data is looked for beside the file and never outside its folder. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_load_file(const char *path, const onnx_infer_options *o,
+                                                            onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* fn NULL: the bytes are copied. Else they are borrowed until fn(user, p) is called, when the last user is gone. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, void *user,
+                                                              const onnx_infer_options *o,
+                                                              onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* The struct is copied; `close` is called when the model is gone. On failure the reader stays the caller's, unclosed. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_reader *r, const onnx_infer_options *o,
+                                                              onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* Reads the graph although operators or types in it are unsupported: ports, metadata and onnx_infer_model_issue
+ * answer; a plan of a model with issues fails. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
+                                                            onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_model *onnx_infer_model_retain(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_model_release(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+
+/* Inputs in the model's order (those with an initializer are optional), and outputs. */
+ONNX_INFER_API size_t onnx_infer_model_input_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_model_output_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const onnx_infer_port *onnx_infer_model_input(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const onnx_infer_port *onnx_infer_model_output(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
+/* -1: no such name. */
+ONNX_INFER_API int64_t onnx_infer_model_input_index(const onnx_infer_model *m, const char *name) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int64_t onnx_infer_model_output_index(const onnx_infer_model *m, const char *name) ONNX_INFER_NOEXCEPT;
+/* Names of the dimensions that inputs leave open. */
+ONNX_INFER_API size_t onnx_infer_model_symbol_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_model_symbol(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
+/* "producer_name", "producer_version", "graph_name", "doc", "domain", "version", "ir_version"; NULL for another key. */
+ONNX_INFER_API const char *onnx_infer_model_property(const onnx_infer_model *m, const char *key) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_model_opset_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_model_opset(const onnx_infer_model *m, size_t i, const char **domain,
+                                                        int64_t *version) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_model_metadata_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_model_metadata(const onnx_infer_model *m, size_t i, const char **key,
+                                                           const char **value) ONNX_INFER_NOEXCEPT;
+/* Everything invalid or unsupported, one record each. A model loaded without peek has none. */
+ONNX_INFER_API size_t onnx_infer_model_issue_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const onnx_infer_error *onnx_infer_model_issue(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
+
+ONNX_INFER_API const char *onnx_infer_port_name(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_kind onnx_infer_port_kind(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;
+/* Of a tensor; of a sequence or optional, that of its innermost elements; of a map, that of its keys. */
+ONNX_INFER_API onnx_infer_dtype onnx_infer_port_dtype(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int32_t onnx_infer_port_rank(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;              /* -1: unknown */
+ONNX_INFER_API int64_t onnx_infer_port_dim(const onnx_infer_port *p, int32_t axis) ONNX_INFER_NOEXCEPT; /* -1: not fixed */
+/* "3", "batch", "2*seq + 1", "?"; NULL for an axis out of range. */
+ONNX_INFER_API const char *onnx_infer_port_dim_expr(const onnx_infer_port *p, int32_t axis) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int32_t onnx_infer_port_is_optional(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT; /* 1: has a default */
+
+/* --- plan ------------------------------------------------------------------------------------------------------ */
+
+/* Optimises the model for this machine. Where the options leave no input dimension open everything is prepared here;
+ * else each new set of input shapes is planned at its first run and kept (limit "plans", least recently used goes). */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o,
+                                                        onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_plan_release(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const onnx_infer_model *onnx_infer_plan_model(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
+/* What the most recently used shapes need; ONNX_INFER_E_DATA_DEPENDENT where inputs are open and no run took place. */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_memory(const onnx_infer_plan *p, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
+/* The steps of the most recently used shapes; 0 where there are none yet. */
+ONNX_INFER_API size_t onnx_infer_plan_step_count(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
+
+/* --- context --------------------------------------------------------------------------------------------------- */
+
+ONNX_INFER_API onnx_infer_status onnx_infer_context_create(onnx_infer_plan *p, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_context_free(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+/* Load, plan and create in one call, for programs that run one model. */
+ONNX_INFER_API onnx_infer_status onnx_infer_context_open(const char *path, const onnx_infer_options *o,
+                                                         onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const onnx_infer_plan *onnx_infer_context_plan(const onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+/* Runs with inputs and outputs in the model's order. in[i] may be NULL for an optional input. Where out[i] is NULL a
+ * value is made that the caller releases; else the result is written into that value, whose type and shape must be
+ * the result's. ni and no may be less than the model's counts where the rest is optional or not wanted. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
+                                                const onnx_infer_value *const *in, size_t no,
+                                                onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* The same by name, in any order; outputs that are not named are not computed for the caller. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_named(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
+                                                      const char *const *in_names, const onnx_infer_value *const *in,
+                                                      size_t no, const char *const *out_names,
+                                                      onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_context_memory(const onnx_infer_context *c, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
+/* Gives the arena back; the next run takes it again. */
+ONNX_INFER_API onnx_infer_status onnx_infer_context_trim(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+
+/* How a run is done. Objects set here must outlive the run. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_options_create(onnx_infer_run_options **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_run_options_free(onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_cancel(onnx_infer_run_options *ro, onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
+/* From the start of each run; 0: none. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_deadline(onnx_infer_run_options *ro, uint64_t ns) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_profile(onnx_infer_run_options *ro, onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
+/* For random operators that carry no seed; the same seed gives the same run. Default 0. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_seed(onnx_infer_run_options *ro, uint64_t seed) ONNX_INFER_NOEXCEPT;
+
+ONNX_INFER_API onnx_infer_status onnx_infer_cancel_create(onnx_infer_cancel **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_cancel_free(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
+/* Any thread, also a signal handler: runs that use it end soon with ONNX_INFER_E_CANCELLED, until it is reset. */
+ONNX_INFER_API void onnx_infer_cancel_fire(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_cancel_reset(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
+
+/* The steps of the last run that it was set for. */
+ONNX_INFER_API onnx_infer_status onnx_infer_profile_create(onnx_infer_profile **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_profile_free(onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_profile_count(const onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_profile_get(const onnx_infer_profile *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
+
+/* --- values: one writer or many readers ------------------------------------------------------------------------ */
+
+/* Owned and zeroed; strings start empty. Sub-byte types are packed two or four to a byte, first element lowest. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_create(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
+                                                          onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* Uses the caller's memory without copying, for inputs and outputs; it must be aligned as the element type asks.
+ * fn NULL: the memory outlives the value; else fn(user, data) is called when the value is gone. Not for strings. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_wrap(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims, void *data,
+                                                        size_t bytes, onnx_infer_free_fn fn, void *user,
+                                                        onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_value *onnx_infer_value_retain(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_value_release(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_kind onnx_infer_value_kind(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+/* Of tensors; of other kinds: ONNX_INFER_UNDEFINED, -1, NULL or 0. */
+ONNX_INFER_API onnx_infer_dtype onnx_infer_tensor_dtype(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API int32_t onnx_infer_tensor_rank(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const int64_t *onnx_infer_tensor_dims(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_tensor_count(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT; /* elements */
+ONNX_INFER_API size_t onnx_infer_tensor_bytes(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const void *onnx_infer_tensor_data(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT; /* NULL for strings */
+ONNX_INFER_API void *onnx_infer_tensor_mutable_data(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+/* Elements of a string tensor: copied in; borrowed out until the element is set again. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_set_string(onnx_infer_value *v, size_t i, const char *s, size_t n) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_tensor_string(const onnx_infer_value *v, size_t i, size_t *n) ONNX_INFER_NOEXCEPT;
+/* A sequence holds any number of items, an optional none or one. push retains the item; item borrows. */
+ONNX_INFER_API onnx_infer_status onnx_infer_sequence_create(onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_optional_create(onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_value_push(onnx_infer_value *container, onnx_infer_value *item) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_value_count(const onnx_infer_value *container) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_value *onnx_infer_value_item(const onnx_infer_value *container, size_t i) ONNX_INFER_NOEXCEPT;
+/* From the elements of a rank-1 tensor of strings or integers to those of a tensor or sequence as long; retains both. */
+ONNX_INFER_API onnx_infer_status onnx_infer_map_create(onnx_infer_value *keys, onnx_infer_value *values,
+                                                       onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_value *onnx_infer_map_keys(const onnx_infer_value *map) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_value *onnx_infer_map_values(const onnx_infer_value *map) ONNX_INFER_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
