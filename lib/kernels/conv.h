@@ -1,0 +1,83 @@
+/* conv.h - single precision convolution into the blocked layout, split into tasks. */
+#ifndef OI_KERNELS_CONV_H
+#define OI_KERNELS_CONV_H
+
+#include "base/status.h"
+#include "kernels/kernels.h"
+
+/*
+ * 2-D convolution (1-D: h = kh = oh = 1 with strides and dilations 1). Output blocked [n][ceil(oc/vl)][oh][ow][vl]; the
+ * input blocked as well, or plain [n][c][h][w] with in_plain. Any kernel, stride, dilation, pads (per side), groups.
+ *
+ * How to use it:
+ *   prepare:  fill oi_conv_shape (all fields; oi_conv_out_size helps); OI_TRY(oi_conv_plan_init(&plan, kernels, &shape));
+ *             allocate plan.packed floats, 64-byte aligned, and oi_conv_pack_weights(&plan, w, scale, packed).
+ *             The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed ones the
+ *             stride) and the table, not on h, w, pads or n: one copy serves the plans of every input size.
+ *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one workspace:
+ *             oi_conv_run(&plan, &args, task, workspace);
+ *             workspace: plan.workspace floats, 64-byte aligned, one for each thread; needs no clearing.
+ */
+typedef struct oi_conv_shape {
+    size_t n, c, h, w;
+    size_t oc, oh, ow;
+    size_t kh, kw, sh, sw, dh, dw;
+    size_t pt, pl; /* pads at the top and left; those at the bottom and right follow from oh and ow */
+    size_t groups;
+    bool in_plain;   /* x is [n][c][h][w]; meant for the first layer, fine for any */
+    bool transposed; /* ConvTranspose: weights are [c][oc/groups][kh][kw]; pt, pl crop the output */
+} oi_conv_shape;
+
+typedef enum oi_conv_algo {
+    OI_CONV_DIRECT,    /* taps straight from the input or from a padded strip */
+    OI_CONV_POINTWISE, /* 1x1, stride 1, no pads: pixels flattened */
+    OI_CONV_DEPTHWISE, /* one channel in, one out */
+    OI_CONV_PHASES,    /* transposed: one direct convolution for each stride phase */
+    OI_CONV_WINOGRAD   /* place kept; not chosen yet */
+} oi_conv_algo;
+
+typedef struct oi_conv_plan {
+    const oi_kernels *kern;
+    oi_conv_shape shape;
+    oi_conv_algo algo;
+    size_t n_tasks;
+    size_t workspace; /* floats for each thread; may be 0 */
+    size_t packed;    /* floats of packed weights */
+    /* The rest is the driver's own. */
+    size_t rows, strips;           /* output rows (or pixels) of a task, tasks along them */
+    size_t panels, panel_tasks;    /* output vectors of a task, tasks along them */
+    size_t in_blocks, kc_last;     /* input channel blocks of a reduction and the channels of the last one */
+    bool copy;                     /* the input goes through a zero-padded strip */
+    bool panel_outer;
+    size_t strip_h, strip_w;
+} oi_conv_plan;
+
+typedef struct oi_conv_args {
+    const float *x;
+    const float *weights; /* as oi_conv_pack_weights wrote them */
+    float *y;
+    oi_epilogue epilogue; /* bias: [oc] exactly; residual: laid out as y */
+} oi_conv_args;
+
+/* Output size along one axis: floor((in + pad_begin + pad_end - dilation (k - 1) - 1) / stride) + 1, 0 if negative. */
+size_t oi_conv_out_size(size_t in, size_t k, size_t stride, size_t dilation, size_t pad_begin, size_t pad_end);
+
+/*
+ * Fills *plan. Fails on zero kernel, stride, dilation or groups, channels that groups do not divide, or sizes that
+ * overflow. The split depends on the shape and the CPU, never on a thread count.
+ */
+oi_status oi_conv_plan_init(oi_conv_plan *plan, const oi_kernels *kern, const oi_conv_shape *shape);
+
+/*
+ * Packs weights [oc][c/groups][kh][kw] (transposed: [c][oc/groups][kh][kw]) into dst, plan->packed floats. scale, when
+ * not NULL, holds oc factors to multiply each output channel's weights with (a folded batch normalisation).
+ */
+void oi_conv_pack_weights(const oi_conv_plan *plan, const float *w, const float *scale, float *dst);
+
+/* Runs one task; see above. y may be the residual, never x. */
+void oi_conv_run(const oi_conv_plan *plan, const oi_conv_args *args, size_t task, float *workspace);
+
+/* Floats of a blocked tensor of n images, c channels and `pixels` pixels, or 0 if that overflows size_t. */
+size_t oi_blocked_size(const oi_kernels *kern, size_t n, size_t c, size_t pixels);
+
+#endif

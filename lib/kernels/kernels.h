@@ -1,0 +1,271 @@
+/* kernels.h - the table of fp32 vector kernels, one per instruction set; see gemm.h and conv.h for what is built on it. */
+#ifndef OI_KERNELS_KERNELS_H
+#define OI_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+
+/*
+ * General contract of every function in this directory.
+ *   - Pointers are float data, 4-byte aligned; nothing needs more, 64-byte aligned data is fastest.
+ *   - Sizes and strides count floats, never bytes. A size of 0 does nothing.
+ *   - No allocation, no locks, no global state: safe from any thread on disjoint outputs.
+ *   - Results do not depend on how the caller splits rows, planes or tasks over threads.
+ *   - NaN and infinity go through as IEEE 754 asks.
+ *
+ * Blocked layout ("NCHWc"): [N][ceil(C/c)][H][W][c] with c = oi_kernels.vl. The lanes beyond C in the last block are
+ * kept at zero by conv, reorder and pooling; elementwise kernels may run over them but f(0) != 0 breaks that, which is
+ * harmless: no kernel ever lets a padding lane reach a real one.
+ */
+
+/*
+ * Unary functions; each is also an activation that conv and gemm can apply. p0 and p1 mean what the line says and are
+ * ignored elsewhere. Errors in units of the last place, over all finite arguments, found by tests/kernels.
+ */
+typedef enum oi_unary {
+    OI_UNARY_NONE = 0,         /* x */
+    OI_UNARY_RELU,             /* max(x, 0) */
+    OI_UNARY_CLIP,             /* min(max(x, p0), p1); p0, p1 may be infinite */
+    OI_UNARY_LEAKY_RELU,       /* x < 0 ? p0 x : x */
+    OI_UNARY_THRESHOLDED_RELU, /* x > p0 ? x : 0 */
+    OI_UNARY_HARD_SIGMOID,     /* max(0, min(1, p0 x + p1)) */
+    OI_UNARY_HARD_SWISH,       /* x max(0, min(1, x/6 + 1/2)) */
+    OI_UNARY_SIGMOID,          /* 1 / (1 + exp(-x)); always within 0..1 */
+    OI_UNARY_SWISH,            /* x sigmoid(p0 x); p0 = 1 is SiLU, 1.702 QuickGelu */
+    OI_UNARY_TANH,
+    OI_UNARY_GELU_ERF,         /* x/2 (1 + erf(x / sqrt 2)) */
+    OI_UNARY_GELU_TANH,        /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    OI_UNARY_MISH,             /* x tanh(log(1 + exp(x))) */
+    OI_UNARY_ELU,              /* x < 0 ? p0 (exp(x) - 1) : x */
+    OI_UNARY_SELU,             /* p1 (x < 0 ? p0 (exp(x) - 1) : x), p0 alpha, p1 gamma */
+    OI_UNARY_CELU,             /* max(0, x) + min(0, p0 (exp(x/p0) - 1)) */
+    OI_UNARY_SOFTPLUS,         /* log(1 + exp(x)) */
+    OI_UNARY_SOFTSIGN,         /* x / (1 + |x|) */
+    OI_UNARY_EXP,
+    OI_UNARY_LOG,
+    OI_UNARY_ERF,
+    OI_UNARY_SQRT,
+    OI_UNARY_RSQRT,      /* 1 / sqrt(x), two correctly rounded steps */
+    OI_UNARY_RECIPROCAL, /* 1 / x, correctly rounded */
+    OI_UNARY_ABS,
+    OI_UNARY_NEG,
+    OI_UNARY_FLOOR,
+    OI_UNARY_CEIL,
+    OI_UNARY_ROUND, /* half to even */
+    OI_UNARY_SIGN,
+    OI_UNARY_SQUARE,
+    OI_UNARY_AFFINE, /* p0 x + p1, product rounded before the sum */
+    OI_UNARY_SIN,
+    OI_UNARY_COS,
+    OI_UNARY_COUNT
+} oi_unary;
+
+/* Binary functions. MIN and MAX give NaN when either side is NaN. */
+typedef enum oi_binary {
+    OI_BINARY_ADD = 0,
+    OI_BINARY_SUB,
+    OI_BINARY_MUL,
+    OI_BINARY_DIV,
+    OI_BINARY_MIN,
+    OI_BINARY_MAX,
+    OI_BINARY_POW,
+    OI_BINARY_PRELU, /* a < 0 ? a b : a */
+    OI_BINARY_COUNT
+} oi_binary;
+
+typedef enum oi_reduce {
+    OI_REDUCE_SUM = 0,
+    OI_REDUCE_SUM_SQUARE,
+    OI_REDUCE_SUM_ABS,
+    OI_REDUCE_MAX, /* NaN if any element is NaN */
+    OI_REDUCE_MIN,
+    OI_REDUCE_PROD,
+    OI_REDUCE_COUNT
+} oi_reduce;
+
+/* y[i] = f(x[i]), i < n. y may be x. */
+typedef void oi_unary_fn(size_t n, const float *x, float *y, float p0, float p1);
+
+/*
+ * How the operands of a binary kernel meet, for a result of `rows` rows of `n` floats. a, b and y advance by `as`, `bs`,
+ * `ys` floats a row; a stride of 0 repeats the same row. With `a_scalar` (`b_scalar`) the operand holds one float a row
+ * instead of n. So:
+ *   same shape        rows 1, n all
+ *   scalar on a side  rows 1, n all, that side's *_scalar set
+ *   row repeated      rows R, n = row length, as = ys = n, bs = 0
+ *   per channel       rows N*C, n = inner run, b_scalar set, bs = 1 (the caller loops over N when N > 1)
+ * y may be a or b where their elements coincide.
+ */
+typedef struct oi_binary_args {
+    size_t rows, n;
+    const float *a, *b;
+    float *y;
+    size_t as, bs, ys;
+    bool a_scalar, b_scalar;
+} oi_binary_args;
+typedef void oi_binary_fn(const oi_binary_args *args);
+
+/* y[r] = reduction of x[r * stride .. + n), r < rows. n = 0 gives 0 (1 for PROD, -inf for MAX, inf for MIN). */
+typedef void oi_reduce_inner_fn(size_t rows, size_t n, const float *x, size_t stride, float *y);
+
+/* y[i] = reduction over r < rows of x[r * stride + i], i < n. */
+typedef void oi_reduce_outer_fn(size_t rows, size_t n, const float *x, size_t stride, float *y);
+
+/* Softmax or log-softmax of each of `rows` rows of n contiguous floats. y may be x. */
+typedef void oi_softmax_fn(size_t rows, size_t n, const float *x, float *y);
+
+/*
+ * Normalises each of `rows` rows of n contiguous floats: y = (x - mean) / sqrt(var + eps) * gamma + beta, variance over
+ * n. `add`, when not NULL, is added to x first (a skip connection) and the sum is stored in `sum` when that is not
+ * NULL. gamma and beta [n] may be NULL. mean and inv_std, when not NULL, receive one float a row. With `rms` set the
+ * mean is taken as 0 (RMS normalisation). y and sum may be x.
+ */
+typedef struct oi_norm_args {
+    size_t rows, n;
+    const float *x, *add, *gamma, *beta;
+    float *y, *sum, *mean, *inv_std;
+    float eps;
+    bool rms;
+} oi_norm_args;
+typedef void oi_norm_fn(const oi_norm_args *args);
+
+/* dst[c * dst_ld + r] = src[r * src_ld + c] for r < rows, c < cols. src and dst do not overlap. */
+typedef void oi_transpose_fn(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst, size_t dst_ld);
+
+/*
+ * Blocked layout, one image. to_blocked: src [channels][pixels] -> dst [ceil(channels/vl)][pixels][vl], padding lanes
+ * zeroed. from_blocked: the way back. To split an image over threads, give each a run of whole blocks.
+ */
+typedef void oi_reorder_fn(size_t channels, size_t pixels, const float *src, float *dst);
+
+/* y[p][l] = x[p][l] * scale[l] + shift[l] over one channel block: pixels p, lanes l < vl. scale, shift: vl floats;
+ * either may be NULL (1 and 0). y may be x. */
+typedef void oi_scale_shift_fn(size_t pixels, const float *x, const float *scale, const float *shift, float *y);
+
+/* Sum of each lane over the pixels of one channel block; y: vl floats, overwritten. */
+typedef void oi_lane_sum_fn(size_t pixels, const float *x, float *y);
+
+typedef enum oi_pool_kind {
+    OI_POOL_MAX,
+    OI_POOL_AVERAGE,           /* over the taps inside the image */
+    OI_POOL_AVERAGE_WITH_PADS, /* pads count as zeros; taps beyond the padded image (ceil mode) never count */
+    OI_POOL_SUM_SQUARE         /* for Lp pooling with p = 2 */
+} oi_pool_kind;
+
+/* A pooling window over one channel block plane [h][w][vl] -> [oh][ow][vl]. Input row iy = oy * sh - pt + ky * dh. */
+typedef struct oi_pool_shape {
+    oi_pool_kind kind;
+    size_t h, w, oh, ow;
+    size_t kh, kw, sh, sw, dh, dw;
+    size_t pt, pl, pb, pr;
+} oi_pool_shape;
+
+/* Output rows [oy0, oy1) of one plane; x and y point to the plane's start. A window without any tap in the image gives
+ * -inf (MAX) or 0. To split over threads: by planes (N * channel blocks), by rows, or both. */
+typedef void oi_pool_fn(const oi_pool_shape *s, const float *x, float *y, size_t oy0, size_t oy1);
+
+/* y[r] = dot(x[0..k), b[r * ldb .. + k)), r < rows. */
+typedef void oi_dot_rows_fn(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y);
+
+/*
+ * The register-tile kernel under conv and gemm (use those; this is for the drivers in this directory). It computes
+ *   C[r][j] = act(alpha * sum(A[r][i] * B[i][j]) + bias[j] + row_bias[r] + beta * residual[r][j])
+ * for mr rows and nv vectors of columns, holding the tile in registers over the whole reduction.
+ *   Reduction: tap t < ntaps0 reads kc0 consecutive floats of each row from a + taps[t]; then ntaps1 more taps
+ *   (taps[ntaps0...]) read kc1 floats each. B is [tap][k][bs] with bs floats from one k to the next.
+ *   Rows: the first mr - mr/2 rows lie a_row floats apart, the other mr/2 start at a_half (floats from a) and lie a_row
+ *   apart as well; c and residual likewise. For evenly spaced rows a_half = (mr - mr/2) * a_row.
+ *   Columns: vector v of a row lies at v * c_vec floats; `lanes` (1..vl) of the last vector are stored.
+ */
+typedef struct oi_tile_args {
+    const float *a, *b;
+    const ptrdiff_t *taps;
+    size_t ntaps0, kc0, ntaps1, kc1;
+    ptrdiff_t a_row, a_half;
+    size_t bs;
+    float *c;
+    ptrdiff_t c_row, c_half, c_vec;
+    size_t lanes;
+    bool accumulate;       /* start from what C holds (then neither alpha nor an epilogue has been applied to it) */
+    bool finish;           /* apply alpha, biases, residual and activation */
+    bool residual_after;   /* add the residual after the activation */
+    float alpha, beta;
+    const float *bias;     /* nv * vl floats readable, or `lanes` of the last vector; NULL: none */
+    const float *row_bias; /* one float a row, rows in order; NULL: none */
+    const float *residual; /* NULL: none */
+    ptrdiff_t r_row, r_half, r_vec;
+    oi_unary act;
+    float p0, p1;
+} oi_tile_args;
+typedef void oi_tile_fn(const oi_tile_args *args);
+
+/*
+ * Depthwise convolution of output rows [oy0, oy1) of one channel block plane; x [h][w][vl], w [kh][kw][vl], y
+ * [oh][ow][vl], bias vl floats or NULL, residual like y or NULL (added before the activation). Taps outside the image
+ * count as zeros. Split over threads as pooling.
+ */
+typedef struct oi_depthwise_args {
+    size_t h, w, oh, ow;
+    size_t kh, kw, sh, sw, dh, dw;
+    size_t pt, pl;
+    const float *x, *weights, *bias, *residual;
+    float *y;
+    oi_unary act;
+    float p0, p1;
+} oi_depthwise_args;
+typedef void oi_depthwise_fn(const oi_depthwise_args *args, size_t oy0, size_t oy1);
+
+enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
+
+/* One instruction set's kernels. Every pointer is set except unused entries of `tile`. */
+typedef struct oi_kernels {
+    const char *name;
+    oi_cpu_isa isa;
+    size_t vl; /* floats in a vector: the channel block of the blocked layout */
+    /* tile[nv][mr] computes mr x nv vectors, for mr = 1 .. max_mr[nv] without gaps; max_mr is 0 where nv is unused. */
+    uint8_t max_mr[OI_TILE_MAX_NV + 1];
+    uint8_t nv; /* the panel width (in vectors) that packing prefers */
+    oi_tile_fn *tile[OI_TILE_MAX_NV + 1][OI_TILE_MAX_MR + 1];
+    oi_depthwise_fn *depthwise;
+    oi_unary_fn *unary[OI_UNARY_COUNT];
+    oi_binary_fn *binary[OI_BINARY_COUNT];
+    oi_reduce_inner_fn *reduce_inner[OI_REDUCE_COUNT];
+    oi_reduce_outer_fn *reduce_outer[OI_REDUCE_COUNT];
+    oi_softmax_fn *softmax, *log_softmax;
+    oi_norm_fn *norm;
+    oi_transpose_fn *transpose;
+    oi_reorder_fn *to_blocked, *from_blocked;
+    oi_scale_shift_fn *scale_shift;
+    oi_lane_sum_fn *lane_sum;
+    oi_pool_fn *pool;
+    oi_dot_rows_fn *dot_rows;
+} oi_kernels;
+
+/*
+ * The best table compiled into this library at or below `isa` that this CPU can run; OI_ISA_COUNT means no cap. Never
+ * NULL (the generic table is always there). Usually called as oi_kernels_for(oi_cpu_isa_detect()).
+ */
+const oi_kernels *oi_kernels_for(oi_cpu_isa isa);
+
+/* What conv and gemm apply to a finished tile: act(value + bias + beta * residual), see oi_epilogue_none. */
+typedef struct oi_epilogue {
+    const float *bias;     /* gemm: [n] columns; conv: [oc]. NULL: none */
+    const float *residual; /* gemm: [m][ldr]; conv: laid out as the output. May be the output itself. NULL: none */
+    float beta;            /* factor of the residual, usually 1 */
+    bool residual_after;   /* act(value + bias) + beta * residual instead */
+    oi_unary act;
+    float p0, p1;
+} oi_epilogue;
+
+/* An epilogue that does nothing; start from it and set what is needed. */
+static inline oi_epilogue oi_epilogue_none(void)
+{
+    oi_epilogue e = {0};
+    e.beta = 1.0f;
+    return e;
+}
+
+#endif
