@@ -1,0 +1,1 @@
+# Sources of lib/base, one a line: core_sources += lib/base/x.c

@@ -1,0 +1,1 @@
+# Sources of lib/graph, one a line: core_sources += lib/graph/x.c

@@ -1,0 +1,2 @@
+# Sources directly under lib/.
+core_sources += lib/api.c

@@ -1,0 +1,17 @@
+# Sources of lib/onnx, one a line: core_sources += lib/onnx/x.c
+# onnx.pb-c.[ch] are made from onnx.proto by protoc-c and shipped in the source tarball.
+if HAVE_PROTO
+EXTRA_DIST += lib/onnx/onnx.proto
+BUILT_SOURCES += lib/onnx/onnx.pb-c.h
+core_sources += lib/onnx/onnx.pb-c.c
+core_sources += lib/onnx/onnx.pb-c.h
+MAINTAINERCLEANFILES = lib/onnx/onnx.pb-c.c lib/onnx/onnx.pb-c.h
+endif
+
+lib/onnx/onnx.pb-c.c: lib/onnx/onnx.proto
+	@test '$(PROTOC_C)' != no || { \
+	    echo 'protoc-c is needed to build from a checkout (Debian: protobuf-c-compiler)' >&2; exit 1; }
+	$(AM_V_GEN)$(MKDIR_P) lib/onnx
+	$(AM_V_at)$(PROTOC_C) --c_out=lib/onnx -I$(srcdir)/lib/onnx $(srcdir)/lib/onnx/onnx.proto
+lib/onnx/onnx.pb-c.h: lib/onnx/onnx.pb-c.c
+	@test -f $@ || { rm -f $<; $(MAKE) $(AM_MAKEFLAGS) $<; }

@@ -1,0 +1,1 @@
+# Sources of lib/ops, one a line: core_sources += lib/ops/x.c

@@ -1,0 +1,1 @@
+# Sources of lib/optimizer, one a line: core_sources += lib/optimizer/x.c

@@ -1,0 +1,1 @@
+# Sources of lib/runtime, one a line: core_sources += lib/runtime/x.c

@@ -1,0 +1,5 @@
+EXTRA_DIST += scripts/setup
+EXTRA_DIST += scripts/demo
+EXTRA_DIST += scripts/test
+EXTRA_DIST += scripts/common.sh
+EXTRA_DIST += .ci/run
