@@ -1,0 +1,25 @@
+/* The driver of shape inference: calls the operators' infer over a graph, forward, once per node. */
+#ifndef OI_OPS_INFER_H
+#define OI_OPS_INFER_H
+
+#include "ops/op.h"
+
+/* Facts of one node's outputs from those of its inputs; checks arity first. Content: where all inputs are constants, the
+ * node is pure and the outputs are small (at most OI_SYM_CONTENT_MAX elements in all) the outputs get konst at once;
+ * symbolic content goes through operators that move data. Updates the facts in the graph. */
+oi_status oi_infer_node(oi_graph *g, oi_node_id id);
+
+/* The whole graph in topological order, subgraphs through their nodes. Facts that values already carry from the file
+ * (value_info, declared outputs) are hints: they fill in what inference left unknown, and are ignored, with a message
+ * to the log, where they contradict it. Moves the graph from IMPORTED to TYPED, or refreshes a later stage. */
+oi_status oi_infer_graph(oi_graph *g);
+
+/* As oi_infer_graph, but goes on after a failing node (its outputs stay unknown) and calls `issue` with the current
+ * error record for each. */
+oi_status oi_infer_graph_report(oi_graph *g, void (*issue)(void *arg), void *arg);
+
+/* Evaluates a node whose inputs are all constant by its reference eval: new tensors in out[0..nout-1] (the caller clears
+ * them). ONNX_INFER_E_DATA_DEPENDENT where it is not possible (random, control flow, not a tensor). */
+oi_status oi_fold_node(const oi_graph *g, oi_node_id id, oi_tensor *out);
+
+#endif

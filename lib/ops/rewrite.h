@@ -1,0 +1,53 @@
+/* Rewriting: the only way that passes change a graph. A rewrite is staged and then committed or undone as a whole.
+ *
+ *   oi_rewrite_node(rw, ...)        appends a node and infers its outputs at once
+ *   oi_rewrite_replace(rw, a, b)    stages: uses of a become uses of b; refuses b whose fact contradicts a's
+ *   return ONNX_INFER_OK            and the driver commits: replaces, removes what died, logs
+ *                                   "declutter: Conv + BatchNormalization -> Conv at 'conv_3'", re-queues the neighbours
+ *
+ * A hook that stages nothing has declined; a hook that fails with OI_DECLINED (after staging) is undone without an error.
+ * Any other failure is undone and reported. */
+#ifndef OI_OPS_REWRITE_H
+#define OI_OPS_REWRITE_H
+
+#include "ops/op.h"
+
+#define OI_DECLINED (-1) /* internal: never crosses the C interface */
+
+struct oi_rewrite {
+    oi_graph *g;
+    oi_node_id at;         /* the node that the hook was called for */
+    const char *rule;      /* for the log */
+    oi_status status;      /* sticky: first failure of a builder call; the driver looks at it too */
+    /* the driver's own: */
+    uint32_t mark_node, mark_value;
+    oi_value_id *from, *to;
+    uint32_t nreplace, replace_cap;
+    void *driver;
+};
+
+/* Builders. On failure they set rw->status and return OI_NONE, and accept OI_NONE values made by a failed call, so a
+ * hook may build first and check once at the end (return rw->status). */
+oi_value_id oi_rewrite_node(oi_rewrite *rw, const oi_op *op, void *attr, uint32_t nin, const oi_value_id *in);
+/* The same with several outputs, stored in out[]. */
+void oi_rewrite_node_multi(oi_rewrite *rw, const oi_op *op, void *attr, uint32_t nin, const oi_value_id *in, uint32_t nout,
+                           oi_value_id *out);
+/* By name, with attributes as text ("axis=1, perm=[0,2,1]"). */
+oi_value_id oi_rewrite_op(oi_rewrite *rw, const char *domain, const char *name, const char *attrs, uint32_t nin,
+                          const oi_value_id *in);
+oi_value_id oi_rewrite_const(oi_rewrite *rw, oi_tensor *t); /* takes over the reference */
+oi_value_id oi_rewrite_const_ints(oi_rewrite *rw, const int64_t *v, uint32_t n); /* int64, rank 1 */
+oi_value_id oi_rewrite_const_float(oi_rewrite *rw, float v);                     /* float32 scalar */
+void oi_rewrite_replace(oi_rewrite *rw, oi_value_id from, oi_value_id to);
+
+/* Reading, for patterns. */
+/* The node that defines v if it is the operator `name` of domain "" (or "onnx_infer" for lowered ones); else NULL. */
+const oi_node *oi_match_def(const oi_graph *g, oi_value_id v, const char *name);
+/* v has exactly one use and is no graph output. */
+bool oi_match_single_use(const oi_graph *g, oi_value_id v);
+/* The content of a constant; NULL where v is none. */
+const oi_tensor *oi_match_const(const oi_graph *g, oi_value_id v);
+/* A constant with one element (any rank), as double. */
+bool oi_match_scalar(const oi_graph *g, oi_value_id v, double *out);
+
+#endif
