@@ -1,12 +1,13 @@
 # Tests that make check runs.
 #
-# A libcheck program of internals, in tests/unit/x.c (three lines, inside `if HAVE_CHECK`):
-#   check_suites += unit_x
-#   unit_x_SOURCES = tests/unit/x.c
-#   unit_x_CPPFLAGS = $(check_cppflags)
-#   unit_x_LDADD = $(check_ldadd)
-# A script: shell_tests += tests/support/x.sh  (exit status 77 means skipped, its last line the reason)
-# Another program: check_PROGRAMS += x, TESTS += x.
+# A libcheck program of internals:
+#   check_suites += tests/unit/test_x
+#   tests_unit_test_x_SOURCES = tests/unit/test_x.c
+#   tests_unit_test_x_CPPFLAGS = $(check_cppflags)
+#   tests_unit_test_x_LDADD = $(check_ldadd)
+# A script: shell_tests += tests/support/x  (exit status 77 means skipped, its last line the reason; it finds
+# top_srcdir, top_builddir, CC, READELF and PYTHON3 in the environment)
+# Files that tests read: EXTRA_DIST += tests/x
 check_suites =
 shell_tests =
 check_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(PROTOBUF_C_CFLAGS) $(CHECK_CFLAGS)
@@ -16,14 +17,19 @@ AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CC='$(CC)'; export CC; READELF='$(READELF)'; export READELF; \
-	PYTHON3='$(PYTHON3)'; export PYTHON3; \
-	ASAN_OPTIONS="$${ASAN_OPTIONS-detect_leaks=1}"; export ASAN_OPTIONS;
+	PYTHON3='$(PYTHON3)'; export PYTHON3;
 
 shell_tests += tests/support/check_includes
+EXTRA_DIST += tests/data
+EXTRA_DIST += tests/conformance
+EXTRA_DIST += tests/py
+EXTRA_DIST += tests/python
+EXTRA_DIST += tests/requirements.txt
 
 if HAVE_CHECK
-endif
-
 check_PROGRAMS += $(check_suites)
-TESTS += $(check_suites) $(shell_tests)
+TESTS += $(check_suites)
+endif
+EXTRA_PROGRAMS += $(check_suites)
+TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests)

@@ -1,1 +1,11 @@
 # Sources of lib/base, one a line: core_sources += lib/base/x.c
+core_sources += lib/base/alloc.c
+core_sources += lib/base/alloc.h
+core_sources += lib/base/arena.c
+core_sources += lib/base/arena.h
+core_sources += lib/base/checked.h
+core_sources += lib/base/cpu.h
+core_sources += lib/base/log.c
+core_sources += lib/base/log.h
+core_sources += lib/base/status.c
+core_sources += lib/base/status.h
