@@ -25,6 +25,7 @@ EXTRA_DIST += tests/conformance
 EXTRA_DIST += tests/py
 EXTRA_DIST += tests/python
 EXTRA_DIST += tests/requirements.txt
+EXTRA_DIST += tests/suites.txt
 
 if HAVE_CHECK
 check_PROGRAMS += $(check_suites)
