@@ -27,6 +27,15 @@ EXTRA_DIST += tests/python
 EXTRA_DIST += tests/requirements.txt
 EXTRA_DIST += tests/suites.txt
 
+check_suites += tests/unit/test_half
+tests_unit_test_half_SOURCES = tests/unit/test_half.c
+tests_unit_test_half_CPPFLAGS = $(check_cppflags)
+tests_unit_test_half_LDADD = $(check_ldadd)
+check_suites += tests/unit/test_tensor
+tests_unit_test_tensor_SOURCES = tests/unit/test_tensor.c
+tests_unit_test_tensor_CPPFLAGS = $(check_cppflags)
+tests_unit_test_tensor_LDADD = $(check_ldadd)
+
 if HAVE_CHECK
 check_PROGRAMS += $(check_suites)
 TESTS += $(check_suites)

@@ -41,14 +41,19 @@ uint16_t oi_half_from_float(float f);
 uint16_t oi_half_from_double(double d); /* rounded once */
 float oi_bfloat16_to_float(uint16_t h);
 uint16_t oi_bfloat16_from_float(float f);
-/* 8- and 4-bit floats by type (FLOAT8E4M3FN, ..., FLOAT8E8M0, FLOAT4E2M1); `saturate` as Cast's attribute. */
+/* 8- and 4-bit floats by type (FLOAT8E4M3FN, ..., FLOAT8E8M0, FLOAT4E2M1); to-nearest-even (E8M0: up); `saturate` as
+ * Cast's attribute: infinities and what is out of range become the largest number, else infinity or NaN. E2M1 always
+ * saturates. */
 float oi_float8_to_float(oi_dtype t, uint8_t bits);
 uint8_t oi_float8_from_float(oi_dtype t, float f, bool saturate);
+/* Cast's attribute round_mode. The sign is dropped; infinities and NaN become NaN. */
+typedef enum { OI_E8M0_UP, OI_E8M0_DOWN, OI_E8M0_NEAREST } oi_e8m0_rounding;
+uint8_t oi_float8e8m0_from_float(float f, oi_e8m0_rounding mode, bool saturate);
 
 /* Element i of dense storage of type t, as the widest of its family. Not for strings. Packed types included.
  * For plain loops over any type; hot loops use templates. */
 double oi_elem_get_double(oi_dtype t, const void *data, size_t i);
-int64_t oi_elem_get_int(oi_dtype t, const void *data, size_t i); /* uint64 wraps */
+int64_t oi_elem_get_int(oi_dtype t, const void *data, size_t i); /* uint64 wraps; floats towards zero */
 void oi_elem_set_double(oi_dtype t, void *data, size_t i, double v); /* converts as Cast does */
 void oi_elem_set_int(oi_dtype t, void *data, size_t i, int64_t v);   /* wraps */
 

@@ -21,6 +21,7 @@ void oi_buffer_release(oi_buffer *b); /* accepts NULL */
 void *oi_buffer_data(const oi_buffer *b);
 size_t oi_buffer_bytes(const oi_buffer *b);
 bool oi_buffer_is_heap(const oi_buffer *b);
+const oi_alloc *oi_buffer_alloc(const oi_buffer *b); /* a copy that lives in the buffer */
 /* True where nobody else holds the buffer. */
 bool oi_buffer_is_unique(const oi_buffer *b);
 
@@ -49,7 +50,8 @@ void oi_tensor_share(oi_tensor *dst, const oi_tensor *src);
 /* The same elements under another shape of as many elements (the caller has checked); shares the storage. */
 void oi_tensor_share_as(oi_tensor *dst, const oi_tensor *src, int32_t rank, const int64_t *dims);
 oi_status oi_tensor_clone(const oi_alloc *a, const oi_tensor *src, oi_tensor *dst); /* deep copy */
-/* Copies the elements; types and sizes are equal (the caller has checked). Strings are copied deeply, with `a`. */
+/* Copies the elements; types and sizes are equal (the caller has checked). Strings are copied deeply, with the
+ * allocator of the buffer that holds them, else with `a`. */
 oi_status oi_tensor_copy_data(const oi_alloc *a, const oi_tensor *src, oi_tensor *dst);
 void oi_tensor_clear(oi_tensor *t); /* releases the buffer and zeroes the struct */
 oi_status oi_tensor_set_string(const oi_alloc *a, oi_tensor *t, size_t i, const char *text, size_t n);

@@ -10,12 +10,13 @@
 struct onnx_infer_value {
     atomic_uint refs;
     onnx_infer_kind kind;
-    const oi_alloc *alloc; /* of this struct and its item array; must outlive it */
+    oi_alloc alloc;        /* of this struct and its item array; a copy, since values outlive what made them */
     oi_tensor tensor;      /* kind TENSOR */
     oi_dtype elem_dtype;   /* of an empty sequence or optional of tensors: what it would hold; else UNDEFINED */
     /* SEQUENCE: items; OPTIONAL: none or one; MAP: keys, values. Each holds a reference. */
     onnx_infer_value **item;
     size_t count, cap;
+    onnx_infer_value *next_freed; /* used while a tree of values is freed */
 };
 
 /* Takes over the tensor's reference (the tensor is cleared); on failure the tensor stays the caller's. */
