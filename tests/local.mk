@@ -17,9 +17,12 @@ AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CC='$(CC)'; export CC; READELF='$(READELF)'; export READELF; \
+	OI_SAN_CFLAGS='$(OI_SAN_CFLAGS)'; export OI_SAN_CFLAGS; \
+	OPENBLAS_LIBS='$(OPENBLAS_LIBS)'; export OPENBLAS_LIBS; \
 	PYTHON3='$(PYTHON3)'; export PYTHON3;
 
 shell_tests += tests/support/check_includes
+shell_tests += tests/api/test_install.sh
 EXTRA_DIST += tests/data
 EXTRA_DIST += tests/conformance
 EXTRA_DIST += tests/py

@@ -1,0 +1,126 @@
+#!/bin/sh
+# The library as its users get it: installs into a folder of its own, then builds and runs C and C++ programs by
+# pkg-config's word alone, shared and static, also after the folder was moved; the header compiles alone in every
+# language it promises; the libraries show and need nothing else.
+set -u
+[ -z "${OI_SAN_CFLAGS:-}" ] || { echo "skipped: a sanitizer build is not for installing"; exit 77; }
+command -v pkg-config >/dev/null || { echo "skipped: pkg-config is not installed"; exit 77; }
+CC=${CC:-cc}
+READELF=${READELF:-readelf}
+work=$(mktemp -d "${TMPDIR:-/tmp}/onnx_infer_install.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# check TEXT COMMAND...: counts whether the command succeeds; shows what it said if not.
+check() {
+    text=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $text: $*"
+        sed 's/^/    /' "$work/log"
+    fi
+}
+
+MAKEFLAGS='' make -C "$top_builddir" install prefix="$work/first" exec_prefix="$work/first" >"$work/log" 2>&1 || {
+    cat "$work/log"
+    echo "0 passed, 1 failed"
+    exit 1
+}
+pc=$(cd "$work/first" && find . -name onnx_infer.pc)
+pc=${pc#./}
+libdir=$(dirname "$(dirname "$pc")")
+
+cat >"$work/prog.c" <<'X'
+#include <onnx_infer.h>
+#include <stdio.h>
+int main(void)
+{
+    const char *version = onnx_infer_version();
+    return !(version && version[0]) || puts(version) < 0;
+}
+X
+cp "$work/prog.c" "$work/prog.cpp"
+
+# build_and_run PREFIX KIND COMPILER SOURCE: KIND is shared, static (everything) or archive (only ours).
+build_and_run() (
+    prefix=$1 kind=$2 compiler=$3 source=$4
+    PKG_CONFIG_PATH=$prefix/$(dirname "$pc")
+    export PKG_CONFIG_PATH
+    case $kind in
+    shared) flags=$(pkg-config --cflags --libs onnx_infer) || exit 1 ;;
+    static) flags="-static $(pkg-config --static --cflags --libs onnx_infer)" || exit 1 ;;
+    archive) flags="$(pkg-config --cflags onnx_infer) $prefix/$libdir/libonnx_infer.a -lm -lpthread" || exit 1 ;;
+    esac
+    # shellcheck disable=SC2086
+    $compiler -o "$work/prog" "$source" $flags || exit 1
+    [ "$(LD_LIBRARY_PATH=$prefix/$libdir "$work/prog")" = "$(pkg-config --modversion onnx_infer)" ]
+)
+
+cxx=
+for c in g++ clang++ c++; do command -v $c >/dev/null && cxx="$cxx $c"; done
+[ -n "$cxx" ] || echo "note: no C++ compiler, C++ is not tried"
+
+programs() {
+    for kind in shared archive static; do
+        case $kind in
+        shared) [ -e "$1/$libdir/libonnx_infer.so" ] || continue ;;
+        *) [ -e "$1/$libdir/libonnx_infer.a" ] || continue ;;
+        esac
+        if [ $kind = static ]; then
+            [ -e "$($CC -print-file-name=libc.a)" ] || continue
+            # shellcheck disable=SC2016
+            [ -z "${OPENBLAS_LIBS:-}" ] || continue
+        fi
+        check "$2, C, $kind" build_and_run "$1" $kind "$CC" "$work/prog.c"
+        for c in $cxx; do check "$2, $c, $kind" build_and_run "$1" $kind "$c" "$work/prog.cpp"; done
+    done
+}
+programs "$work/first" "as installed"
+mv "$work/first" "$work/moved"
+programs "$work/moved" "after moving"
+
+# --- the header alone --------------------------------------------------------------------------------------------
+echo '#include <onnx_infer.h>' >"$work/alone.c"
+cp "$work/alone.c" "$work/alone.cpp"
+strict="-Wall -Wextra -Wpedantic -Werror -fsyntax-only -I$work/moved/include"
+for c in "$CC" gcc clang; do
+    command -v "${c%% *}" >/dev/null || continue
+    # shellcheck disable=SC2086
+    for std in c99 c11; do check "header alone, $c $std" $c -std=$std $strict "$work/alone.c"; done
+done
+for c in $cxx; do
+    # shellcheck disable=SC2086
+    for std in c++11 c++17; do check "header alone, $c $std" $c -std=$std $strict "$work/alone.cpp"; done
+done
+
+# --- what the libraries need and show ----------------------------------------------------------------------------
+declared=$work/declared
+sed -n 's/.*ONNX_INFER_API.*[ *]\(onnx_infer_[a-z0-9_]*\)(.*/\1/p' "$work/moved/include/onnx_infer.h" | sort -u >"$declared"
+
+shows_only_public() {
+    nm "$@" | awk '$2 ~ /^[A-Z]$/ && $2 != "U" && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u >"$work/shown"
+    comm -13 "$declared" "$work/shown" >"$work/extra"
+    cat "$work/extra"
+    [ -s "$work/shown" ] && [ ! -s "$work/extra" ]
+}
+needs_only_libc() {
+    "$READELF" -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' |
+        grep -v -E '^(libc|libm|libpthread|ld-linux[^.]*|ld64|ld-musl[^.]*)\.so' >"$work/needed"
+    cat "$work/needed"
+    [ ! -s "$work/needed" ]
+}
+so=$work/moved/$libdir/libonnx_infer.so
+if [ -e "$so" ] && command -v "$READELF" >/dev/null; then
+    [ -n "${OPENBLAS_LIBS:-}" ] || check "the shared library needs only libc and libm" needs_only_libc "$so"
+    check "the shared library shows only what the header declares" shows_only_public -D --defined-only "$so"
+fi
+a=$work/moved/$libdir/libonnx_infer.a
+[ ! -e "$a" ] || check "the static library shows only what the header declares" shows_only_public -g --defined-only "$a"
+check "no libtool archive is installed" test ! -e "$work/moved/$libdir/libonnx_infer.la"
+[ ! -e "$work/moved/bin/onnx-infer" ] || check "the tool runs" "$work/moved/bin/onnx-infer" --help
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
