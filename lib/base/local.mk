@@ -4,6 +4,7 @@ core_sources += lib/base/alloc.h
 core_sources += lib/base/arena.c
 core_sources += lib/base/arena.h
 core_sources += lib/base/checked.h
+core_sources += lib/base/cpu.c
 core_sources += lib/base/cpu.h
 core_sources += lib/base/log.c
 core_sources += lib/base/log.h

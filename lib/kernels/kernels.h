@@ -204,7 +204,7 @@ typedef void oi_tile_fn(const oi_tile_args *args);
 
 /*
  * Depthwise convolution of output rows [oy0, oy1) of one channel block plane; x [h][w][vl], w [kh][kw][vl], y
- * [oh][ow][vl], bias vl floats or NULL, residual like y or NULL (added before the activation). Taps outside the image
+ * [oh][ow][vl], bias vl floats or NULL, residual like y or NULL; it may be y. Taps outside the image
  * count as zeros. Split over threads as pooling.
  */
 typedef struct oi_depthwise_args {
@@ -213,6 +213,8 @@ typedef struct oi_depthwise_args {
     size_t pt, pl;
     const float *x, *weights, *bias, *residual;
     float *y;
+    float beta;          /* factor of the residual */
+    bool residual_after; /* add it after the activation */
     oi_unary act;
     float p0, p1;
 } oi_depthwise_args;
@@ -226,14 +228,13 @@ typedef struct oi_kernels {
     oi_cpu_isa isa;
     size_t vl; /* floats in a vector: the channel block of the blocked layout */
     /* tile[nv][mr] computes mr x nv vectors, for mr = 1 .. max_mr[nv] without gaps; max_mr is 0 where nv is unused. */
-    uint8_t max_mr[OI_TILE_MAX_NV + 1];
-    uint8_t nv; /* the panel width (in vectors) that packing prefers */
-    oi_tile_fn *tile[OI_TILE_MAX_NV + 1][OI_TILE_MAX_MR + 1];
+    const uint8_t *max_mr; /* [OI_TILE_MAX_NV + 1] */
+    oi_tile_fn *const (*tile)[OI_TILE_MAX_MR + 1];
     oi_depthwise_fn *depthwise;
-    oi_unary_fn *unary[OI_UNARY_COUNT];
-    oi_binary_fn *binary[OI_BINARY_COUNT];
-    oi_reduce_inner_fn *reduce_inner[OI_REDUCE_COUNT];
-    oi_reduce_outer_fn *reduce_outer[OI_REDUCE_COUNT];
+    oi_unary_fn *const *unary; /* [OI_UNARY_COUNT] */
+    oi_binary_fn *const *binary; /* [OI_BINARY_COUNT] */
+    oi_reduce_inner_fn *const *reduce_inner; /* [OI_REDUCE_COUNT] */
+    oi_reduce_outer_fn *const *reduce_outer; /* [OI_REDUCE_COUNT] */
     oi_softmax_fn *softmax, *log_softmax;
     oi_norm_fn *norm;
     oi_transpose_fn *transpose;
@@ -253,7 +254,7 @@ const oi_kernels *oi_kernels_for(oi_cpu_isa isa);
 /* What conv and gemm apply to a finished tile: act(value + bias + beta * residual), see oi_epilogue_none. */
 typedef struct oi_epilogue {
     const float *bias;     /* gemm: [n] columns; conv: [oc]. NULL: none */
-    const float *residual; /* gemm: [m][ldr]; conv: laid out as the output. May be the output itself. NULL: none */
+    const float *residual; /* gemm: [m][ldr], not C; conv: laid out as the output, may be the output. NULL: none */
     float beta;            /* factor of the residual, usually 1 */
     bool residual_after;   /* act(value + bias) + beta * residual instead */
     oi_unary act;

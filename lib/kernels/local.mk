@@ -1,42 +1,66 @@
 # Sources of lib/kernels, one a line:
-#   core_sources += lib/kernels/x.c      portable: references, registry, loops
+#   core_sources += lib/kernels/x.c      portable: registry, drivers
 #   isa_sources += lib/kernels/isa/x.c   compiled for each instruction set of this build, with
-#                                        -DOI_ISA=<generic|sse2|avx2|avx512|neon> -DOI_ISA_<GENERIC|SSE2|...>
+#                                        -DOI_KERN_<GENERIC|SSE2|AVX2|AVX512|NEON>
 # config.h has OI_HAVE_ISA_<SSE2|AVX2|AVX512|NEON> for the sets beside generic.
+core_sources += lib/kernels/kernels.c
+core_sources += lib/kernels/kernels.h
+core_sources += lib/kernels/gemm.h
+core_sources += lib/kernels/conv.h
+
+isa_sources += lib/kernels/isa/binary.c
+isa_sources += lib/kernels/isa/depthwise.c
+isa_sources += lib/kernels/isa/isa.h
+isa_sources += lib/kernels/isa/layout.c
+isa_sources += lib/kernels/isa/pool.c
+isa_sources += lib/kernels/isa/reduce.c
+isa_sources += lib/kernels/isa/table.c
+isa_sources += lib/kernels/isa/tile.c
+isa_sources += lib/kernels/isa/unary.c
+isa_sources += lib/kernels/isa/vmath.h
+isa_sources += lib/kernels/simd/simd.h
+isa_sources += lib/kernels/simd/simd_avx2.h
+isa_sources += lib/kernels/simd/simd_avx512.h
+isa_sources += lib/kernels/simd/simd_generic.h
+isa_sources += lib/kernels/simd/simd_neon.h
+isa_sources += lib/kernels/simd/simd_sse2.h
+isa_sources += lib/kernels/tmpl/tile.inc
+isa_sources += lib/kernels/tmpl/tile_rows.inc
+
 isa_cppflags = $(AM_CPPFLAGS) -DONNX_INFER_BUILD
 isa_cflags = $(AM_CFLAGS)
 
 kernel_libs += libonnx_infer_isa_generic.la
 libonnx_infer_isa_generic_la_SOURCES = $(isa_sources)
-libonnx_infer_isa_generic_la_CPPFLAGS = $(isa_cppflags) -DOI_ISA=generic -DOI_ISA_GENERIC
+libonnx_infer_isa_generic_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_GENERIC
 libonnx_infer_isa_generic_la_CFLAGS = $(isa_cflags)
 
 if ISA_SSE2
 kernel_libs += libonnx_infer_isa_sse2.la
 endif
 libonnx_infer_isa_sse2_la_SOURCES = $(isa_sources)
-libonnx_infer_isa_sse2_la_CPPFLAGS = $(isa_cppflags) -DOI_ISA=sse2 -DOI_ISA_SSE2
+libonnx_infer_isa_sse2_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_SSE2
 libonnx_infer_isa_sse2_la_CFLAGS = $(isa_cflags) $(ISA_SSE2_CFLAGS)
 
 if ISA_AVX2
 kernel_libs += libonnx_infer_isa_avx2.la
 endif
 libonnx_infer_isa_avx2_la_SOURCES = $(isa_sources)
-libonnx_infer_isa_avx2_la_CPPFLAGS = $(isa_cppflags) -DOI_ISA=avx2 -DOI_ISA_AVX2
+libonnx_infer_isa_avx2_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_AVX2
 libonnx_infer_isa_avx2_la_CFLAGS = $(isa_cflags) $(ISA_AVX2_CFLAGS)
 
 if ISA_AVX512
 kernel_libs += libonnx_infer_isa_avx512.la
 endif
 libonnx_infer_isa_avx512_la_SOURCES = $(isa_sources)
-libonnx_infer_isa_avx512_la_CPPFLAGS = $(isa_cppflags) -DOI_ISA=avx512 -DOI_ISA_AVX512
+libonnx_infer_isa_avx512_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_AVX512
 libonnx_infer_isa_avx512_la_CFLAGS = $(isa_cflags) $(ISA_AVX512_CFLAGS)
 
 if ISA_NEON
 kernel_libs += libonnx_infer_isa_neon.la
 endif
 libonnx_infer_isa_neon_la_SOURCES = $(isa_sources)
-libonnx_infer_isa_neon_la_CPPFLAGS = $(isa_cppflags) -DOI_ISA=neon -DOI_ISA_NEON
+libonnx_infer_isa_neon_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_NEON
 libonnx_infer_isa_neon_la_CFLAGS = $(isa_cflags) $(ISA_NEON_CFLAGS)
 
 EXTRA_LTLIBRARIES = libonnx_infer_isa_generic.la libonnx_infer_isa_sse2.la libonnx_infer_isa_avx2.la \

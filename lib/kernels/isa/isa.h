@@ -1,0 +1,28 @@
+/* isa.h - what the sources that are compiled once for each instruction set share. */
+#ifndef OI_KERNELS_ISA_ISA_H
+#define OI_KERNELS_ISA_ISA_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "kernels/simd/simd.h"
+
+/* The parts of this instruction set's table; isa/table.c joins them. */
+extern const uint8_t OI_KNAME(tile_rows)[OI_TILE_MAX_NV + 1];
+extern oi_tile_fn *const OI_KNAME(tile)[OI_TILE_MAX_NV + 1][OI_TILE_MAX_MR + 1];
+extern oi_unary_fn *const OI_KNAME(unary)[OI_UNARY_COUNT];
+extern oi_binary_fn *const OI_KNAME(binary)[OI_BINARY_COUNT];
+extern oi_reduce_inner_fn *const OI_KNAME(reduce_inner)[OI_REDUCE_COUNT];
+extern oi_reduce_outer_fn *const OI_KNAME(reduce_outer)[OI_REDUCE_COUNT];
+oi_depthwise_fn OI_KNAME(depthwise);
+oi_softmax_fn OI_KNAME(softmax), OI_KNAME(log_softmax);
+oi_norm_fn OI_KNAME(norm);
+oi_transpose_fn OI_KNAME(transpose);
+oi_reorder_fn OI_KNAME(to_blocked), OI_KNAME(from_blocked);
+oi_scale_shift_fn OI_KNAME(scale_shift);
+oi_lane_sum_fn OI_KNAME(lane_sum);
+oi_pool_fn OI_KNAME(pool);
+oi_dot_rows_fn OI_KNAME(dot_rows);
+
+#endif
