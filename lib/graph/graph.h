@@ -97,6 +97,11 @@ oi_status oi_graph_set_node_inputs(oi_graph *g, oi_node_id id, uint32_t nin, con
 oi_status oi_graph_replace_uses(oi_graph *g, oi_value_id from, oi_value_id to);
 void oi_graph_remove_node(oi_graph *g, oi_node_id id); /* leaves a tombstone; its outputs become undefined */
 
+/* Stores a copy of the fact, with a reference of its own to the constant, and lists in g's arena. */
+oi_status oi_graph_set_fact(oi_graph *g, oi_value_id v, const oi_fact *fact);
+/* Gives up the memory of a constant that nothing uses: no node, no graph output. Does nothing otherwise. */
+void oi_graph_release_const(oi_graph *g, oi_value_id v);
+
 /* Reading. */
 static inline const oi_fact *oi_graph_fact(const oi_graph *g, oi_value_id v)
 {
@@ -104,6 +109,8 @@ static inline const oi_fact *oi_graph_fact(const oi_graph *g, oi_value_id v)
 }
 oi_value_id oi_graph_find_value(const oi_graph *g, const char *name); /* linear; for tools and tests */
 uint32_t oi_graph_live_nodes(const oi_graph *g, bool with_subgraphs);
+
+/* Clone, verify and dumps look into operators: they are in ops/graph_*.c. */
 
 /* Puts nodes into topological order (stable where it can be) and removes tombstones and unused values; ids change.
  * A cycle is ONNX_INFER_E_INVALID_MODEL and names the nodes on it. */

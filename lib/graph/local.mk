@@ -1,1 +1,3 @@
 # Sources of lib/graph, one a line: core_sources += lib/graph/x.c
+core_sources += lib/graph/fact.h
+core_sources += lib/graph/graph.h

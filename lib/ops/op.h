@@ -55,6 +55,9 @@ bool oi_attr_equal(const oi_op *op, const void *a, const void *b);
 const char *oi_attr_text(const oi_op *op, const void *attr, char *buf, size_t cap);
 /* Copies the struct and what it points to into another arena. */
 oi_status oi_attr_clone(oi_arena *to, const oi_op *op, const void *attr, void **out);
+/* A struct filled in from a list like "axis=1, mode=linear, perm=[0,2,1], scale=0.5" (INT, FLOAT, STRING, ENUM, INTS,
+ * FLOATS; a string may be quoted by '); NULL or "": defaults. *out is NULL where the operator has no attributes. */
+oi_status oi_attr_parse_text(oi_arena *arena, const oi_op *op, const char *text, void **out);
 
 /* --- import: from any opset's form to the newest ---------------------------------------------------------------- */
 
@@ -75,6 +78,11 @@ typedef struct {
     oi_graph *graph;
     const oi_fact *type_fact;
 } oi_raw_attr;
+
+/* The operator's struct, filled in from the file's attributes (GRAPH ones are passed over). Everything is copied into the
+ * arena; tensors are shared. Unknown names, wrong types, unknown words and missing required ones are
+ * ONNX_INFER_E_INVALID_MODEL. *out is NULL where the operator has no attributes. */
+oi_status oi_attr_parse_raw(oi_arena *arena, const oi_op *op, const oi_raw_attr *raw, uint32_t n, void **out);
 
 enum { OI_IMPORT_MAX_IN = 32 };
 

@@ -5,8 +5,9 @@
  * tensors are oi_dims too); dimensions are not. Expressions are kept as a linear form c0 + sum(ci * atom), atoms sorted;
  * atoms are symbols, products, floor divisions, min, max and broadcasts of expressions.
  *
- * Operations never fail by themselves: when memory runs out or a number overflows the table remembers it
- * (oi_symtab_status) and they return a fresh unknown. */
+ * Operations never fail by themselves: where a number overflows, an operand does not make sense (division by 0, sizes
+ * that do not broadcast) or an expression grows beyond a bound they return a fresh unknown; when memory runs out the
+ * table remembers it (oi_symtab_status). */
 #ifndef OI_TENSOR_SYMDIM_H
 #define OI_TENSOR_SYMDIM_H
 
