@@ -1,37 +1,22 @@
-/* The optimizer: takes a graph from one stage to the next. The lists of passes are in optimizer.c. */
+/* The optimizer as the runtime sees it: brings graphs from stage to stage and makes copies for given input shapes. */
 #ifndef OI_OPTIMIZER_OPTIMIZER_H
 #define OI_OPTIMIZER_OPTIMIZER_H
 
-#include "ops/infer.h"
-#include "ops/rewrite.h"
+#include "ops/op.h"
 #include "ops/target.h"
 
-typedef struct {
-    uint64_t stop_after;   /* end rewriting after this many commits, to bisect; 0: no bound */
-    size_t fold_growth;    /* bytes that folding one node may add to a decluttered graph; 0: 4 MiB */
-    bool verify;           /* check the graph after every commit, not only after every pass */
-    /* Called between passes; other than ONNX_INFER_OK ends the work with it. May be NULL. */
-    oi_status (*check)(void *user);
-    void *user;
-} oi_optimize_options;     /* all zero: the defaults */
+/* Runs the stages that lead from g's stage to `to` in place; ends with oi_graph_compact and oi_graph_verify. `target` is
+ * needed for OI_STAGE_LOWERED. On failure the graph is only good for being destroyed.
+ * Subgraphs are decluttered with their graph; lowering leaves them as they are, since the runtime specialises them by
+ * themselves once the shapes of their inputs are known. */
+oi_status oi_optimize(oi_graph *g, oi_stage to, const oi_target *target);
 
-/* TYPED to DECLUTTERED, in place. `o` may be NULL. `commits` (may be NULL): the rewrites made are added to it. After an
- * error the graph is only good for oi_graph_destroy. */
-oi_status oi_optimize_declutter(oi_graph *g, const oi_optimize_options *o, uint64_t *commits);
-
-/* DECLUTTERED to LOWERED, in place. Where shapes are open nodes keep their standard form and are evaluated by
- * reference, so specialize first. */
-oi_status oi_optimize_lower(oi_graph *g, const oi_target *target, const oi_optimize_options *o, uint64_t *commits);
-
-/* Binds the symbols of input i's declared dims to the given ones: value[] has an element for each symbol of g->syms
- * (oi_symtab_count), negative while open. Rank and dims that contradict the declaration, or a symbol's value so far, are
- * ONNX_INFER_E_SHAPE_MISMATCH with tensor, axis, got, expected and the symbol's name. */
-oi_status oi_optimize_bind(const oi_graph *g, uint32_t input, int32_t rank, const int64_t *dims, int64_t *value);
-
-/* A clone of a TYPED or DECLUTTERED graph for the given sizes, inferred, folded and decluttered again. `value` as of
- * oi_optimize_bind (NULL: none bound). `input` (may be NULL): a shape for each graph input that replaces the declared
- * one, where its rank is not negative; its dims are plain numbers. g is not changed and may be in use. */
-oi_status oi_optimize_specialize(const oi_alloc *a, const oi_graph *g, const int64_t *value, const oi_shape *input,
-                                 const oi_optimize_options *o, oi_graph **out);
+/* A copy of g (TYPED or DECLUTTERED; a subgraph too) for given inputs, brought to stage `to`:
+ *   bound     a value for each symbol of g->syms, negative where open (may be NULL)
+ *   input[i]  what is known of input i, NULL: nothing more than the graph says. Type and shape replace the input's; with
+ *             konst set the content is used as a constant (shared, retained), and the input stays, without uses.
+ * Shapes are inferred anew before anything else is done. With `to` == OI_STAGE_TYPED nothing but that happens. */
+oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *bound, const oi_fact *const *input, oi_stage to,
+                          const oi_target *target, oi_graph **out);
 
 #endif
