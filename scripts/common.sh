@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts here share: sourced, never run. Leaves the shell at the top of the tree, strict.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -72,4 +73,69 @@ build_in() {
     fi
     say "Building in $dir ($jobs jobs)"
     quietly "make-$(basename "$dir")" make -C "$dir" -j"$jobs"
+}
+
+# --- counting tests
+passed=0 failed=0
+summary=()
+# count NAME PASSED FAILED NOTE: adds a line to the summary and its numbers to the sum.
+count() {
+    passed=$((passed + $2)) failed=$((failed + $3))
+    summary+=("$(printf '%-28s %6d passed %4d failed  %s' "$1" "$2" "$3" "$4")")
+}
+
+# tally LOG RC: prints PASSED FAILED of a program from its output: "N passed, M failed" or libcheck's line, each
+# the last of its kind; one pass or failure if it prints neither. A failing program counts one failure at least.
+tally() {
+    awk -v rc="$2" '
+        match($0, /[0-9]+ passed, [0-9]+ failed/) { split(substr($0, RSTART, RLENGTH), f, " "); p = f[1]; q = f[3]; own = 1 }
+        match($0, /Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+/) {
+            split(substr($0, RSTART, RLENGTH), f, /[ ,]+/); bad = f[4] + f[6]; cp += f[2] - bad; cq += bad; checks = 1
+        }
+        END {
+            if (!own && checks) { p = cp; q = cq } else if (!own) { p = rc == 0; q = rc != 0 }
+            if (rc != 0 && q == 0) q = 1
+            print p + 0, q + 0
+        }' "$1"
+}
+
+# run_check DIR: runs make check there and counts its programs; shows the end of what each failing one said.
+run_check() {
+    local dir=$1 log rc=0 ran=0 result name p f
+    local check_log=$ONNX_INFER_CACHE/logs/check-$dir.log
+    touch "$dir/.check_began"
+    make -C "$dir" -k -j"$jobs" check >"$check_log" 2>&1 || rc=$?
+    local check_rc=$rc
+    while read -r trs; do
+        result=$(sed -n 's/^:test-result: //p' "$trs" | head -1)
+        name=${trs#"$dir"/} name=${name%.trs}
+        log=${trs%.trs}.log
+        ran=$((ran + 1))
+        case $result in
+        SKIP*) count "$name" 0 0 "skipped: $(grep -v '^SKIP' "$log" | grep . | tail -1 | sed 's/^skipped: //')" ;;
+        *)
+            rc=0
+            case $result in PASS*) ;; *) rc=1 ;; esac
+            read -r p f < <(tally "$log" $rc)
+            count "$name" "$p" "$f" ""
+            if [ $rc != 0 ]; then
+                echo "--- $name"
+                tail -n 30 "$log"
+            fi
+            ;;
+        esac
+    done < <(find "$dir/tests" -name '*.trs' -newer "$dir/.check_began" | sort)
+    if [ $ran = 0 ] || { [ $check_rc != 0 ] && [ $failed = 0 ]; }; then
+        tail -n 30 "$check_log"
+        count "make check" 0 1 "did not run through ($check_log)"
+    fi
+    echo "make check: $passed passed, $failed failed"
+}
+
+# summarize: prints the summary and the sum, and fails if anything did.
+summarize() {
+    say "Summary"
+    printf '%s\n' "${summary[@]}"
+    printf '\n%d passed, %d failed\n' $passed $failed
+    [ $failed = 0 ]
 }
