@@ -4,3 +4,4 @@ EXTRA_DIST += scripts/test
 EXTRA_DIST += scripts/test-sanitizers
 EXTRA_DIST += scripts/common.sh
 EXTRA_DIST += .ci/run
+EXTRA_DIST += scripts/fetch-models

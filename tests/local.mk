@@ -50,3 +50,4 @@ endif
 EXTRA_PROGRAMS += $(check_suites)
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests)
+EXTRA_DIST += tests/ocr
