@@ -54,6 +54,7 @@ typedef struct {
     void *attr;       /* the operator's struct; NULL where it has none */
     oi_value_id *in, *out;
     uint32_t nin, nout; /* captures included in nin */
+    uint32_t *use_at;   /* of each input: its place in the value's list of uses */
     oi_sub *sub;
     uint32_t nsub;
     const char *name; /* never NULL; unique for messages, made up where the model has none */
@@ -69,6 +70,7 @@ struct oi_graph {
     oi_value *value;
     uint32_t nnode, node_cap, nvalue, value_cap;
     oi_value_id *input, *output;
+    const char **output_name; /* as declared: rewriting may put another value in the output's place */
     uint32_t ninput, input_cap, noutput, output_cap;
     oi_graph *outer;  /* of a subgraph */
 };
@@ -87,13 +89,14 @@ oi_status oi_graph_add_input(oi_graph *g, const char *name, const oi_fact *fact,
 /* The tensor's reference moves into the graph. */
 oi_status oi_graph_add_const(oi_graph *g, const char *name, oi_tensor *t, oi_value_id *out);
 oi_status oi_graph_add_value(oi_graph *g, const char *name, oi_value_id *out); /* not yet defined */
-oi_status oi_graph_mark_output(oi_graph *g, oi_value_id v); /* appends; a value may be several outputs */
+/* Appends; a value may be several outputs. The output's name is the value's. */
+oi_status oi_graph_mark_output(oi_graph *g, oi_value_id v);
 /* Appends a node. `in` may hold OI_NONE. Outputs: existing undefined values, or with out[i] == OI_NONE and i < nout new
  * ones made and stored in out[i]. attr is in the arena already (NULL: defaults). Subgraphs (may be NULL) are copied. */
 oi_status oi_graph_add_node(oi_graph *g, const oi_op *op, const char *name, void *attr, uint32_t nin, const oi_value_id *in,
                             uint32_t nout, oi_value_id *out, uint32_t nsub, const oi_sub *sub, oi_node_id *id);
 oi_status oi_graph_set_node_inputs(oi_graph *g, oi_node_id id, uint32_t nin, const oi_value_id *in);
-/* Every use of `from` (graph outputs too) becomes a use of `to`. */
+/* Every use of `from` (graph outputs too) becomes a use of `to`. A `to` without a name takes that of an output. */
 oi_status oi_graph_replace_uses(oi_graph *g, oi_value_id from, oi_value_id to);
 void oi_graph_remove_node(oi_graph *g, oi_node_id id); /* leaves a tombstone; its outputs become undefined */
 

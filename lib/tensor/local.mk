@@ -8,3 +8,4 @@ core_sources += lib/tensor/half.c
 core_sources += lib/tensor/buffer.c
 core_sources += lib/tensor/tensor.c
 core_sources += lib/tensor/value.c
+core_sources += lib/tensor/symdim.c
