@@ -36,22 +36,22 @@ def write_manifest(listed):
     MANIFEST.write_text("\n".join(lines) + "\n")
 
 
-def failures(text, cases):
+def failures(text, cases, kinds):
     """{case: reason} from the lines of verify that name a case's directory."""
     found = {}
     for line in text.splitlines():
-        named = re.search(r"(?:^|[\s/'\"])((?:%s)/\w+)" % "|".join(generate.KINDS), line)
+        named = re.search(r"(?:^|[\s/'\"])((?:%s)/\w+)" % "|".join(kinds), line)
         if named and named[1] in cases and not re.match(r"\s*(pass|ok)\b", line, re.I):
             reason = line[named.end():].lstrip("/'\":- ")
             found.setdefault(named[1], re.sub(r"\s+", " ", reason)[:160].strip() or "failed")
     return found
 
 
-def verify(folder, cases, options):
-    """{case: None or reason} of all cases, dividing them where a process dies."""
+def verify(folder, cases, options, kinds=generate.KINDS):
+    """{case: None or reason} of all cases KIND/NAME, dividing them where a process dies."""
     directories = [folder / case for case in cases]
     done = harness.run_tool("verify", *directories, *options, timeout=60 + SECONDS_PER_CASE * len(cases))
-    found = failures(done.out + done.err, set(cases))
+    found = failures(done.out + done.err, set(cases), kinds)
     last = done.out.splitlines()[-1:] or [""]
     counted = SUMMARY.match(last[0])
     if counted and int(counted[1]) + int(counted[2]) == len(cases) and int(counted[2]) == len(found):
@@ -62,7 +62,7 @@ def verify(folder, cases, options):
     parts = min(len(cases), 16)
     result = {}
     for part in range(parts):
-        result.update(verify(folder, cases[part::parts], options))
+        result.update(verify(folder, cases[part::parts], options, kinds))
     return result
 
 

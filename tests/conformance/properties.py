@@ -1,0 +1,90 @@
+"""Runs random cases of operators and little graphs through onnx-infer and holds them against ONNX Runtime.
+
+Every case has its seed in its name (NAME_SEED); --seed N --count 1 --filter NAME draws it again, --keep DIR leaves its
+directory. ONNX Runtime runs with its optimisations off; a case that it cannot run is drawn anew. The last line is
+`N passed, M failed`.
+"""
+import argparse
+import json
+import pathlib
+import re
+import sys
+import tempfile
+
+import numpy as np
+import onnxruntime
+
+import conformance
+import generate
+import harness
+import random_cases
+
+RTOL = 1e-4
+FLOOR = 2e-5  # of the output's largest magnitude
+
+
+def answer(model, inputs):
+    """ONNX Runtime's outputs, or None where it has no kernel."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return session.run(None, dict(inputs))
+    except Exception:  # noqa: BLE001  ONNX Runtime's errors have many types
+        return None
+
+
+def write(folder, name, seed):
+    """Draws one case into folder/name_seed; False where ONNX Runtime has no answer."""
+    case = random_cases.GENERATORS[name](random_cases.Draw(seed))
+    model = case.model()
+    outputs = answer(model, case.inputs)
+    if outputs is None:
+        return False
+    directory = folder / f"{name}_{seed}"
+    sizes = [float(np.max(np.abs(value))) for value in outputs if value.dtype.kind == "f" and value.size and np.isfinite(value).all()]
+    generate.write(directory / "model.onnx", model.SerializeToString())
+    generate.write(directory / "case.json", json.dumps({"rtol": RTOL, "atol": FLOOR * max(sizes, default=1.0)}).encode())
+    for what, values, ports in (("input", [value for _, value in case.inputs], model.graph.input),
+                                ("output", outputs, model.graph.output)):
+        for k, (value, port) in enumerate(zip(values, ports, strict=True)):
+            data = generate.numpy_helper.from_array(value, port.name).SerializeToString()
+            generate.write(directory / "test_data_set_0" / f"{what}_{k}.pb", data)
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=40, help="cases of each generator; default %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="the first one's seed; default %(default)s")
+    parser.add_argument("--filter", metavar="REGEX", default="", help="only generators whose name it finds")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="leave the cases there")
+    for name in ("stage", "threads", "isa"):
+        parser.add_argument(f"--{name}")
+    args = parser.parse_args()
+    harness.tool()
+    options = [word for name in ("stage", "threads", "isa") if getattr(args, name) is not None for word in (f"--{name}", getattr(args, name))]
+    score = harness.Score()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = args.keep or pathlib.Path(folder)
+        unanswered = 0
+        for name in random_cases.GENERATORS:
+            if re.search(args.filter, name):
+                harness.progress(f"drawing {name}")
+                unanswered += sum(not write(folder / "random", name, seed) for seed in range(args.seed, args.seed + args.count))
+        cases = sorted(f"random/{path.parent.name}" for path in folder.glob("random/*/model.onnx"))
+        harness.progress(f"running {len(cases)} cases")
+        outcome = conformance.verify(folder, cases, options, kinds=("random",))
+    for case, reason in outcome.items():
+        if reason is None:
+            score.passed += 1
+        else:
+            score.add(False, f"{case}  {reason}")
+    print(f"{len(cases)} random cases from seed {args.seed}; {unanswered} draws that ONNX Runtime does not run")
+    return score.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
