@@ -31,12 +31,14 @@ isa_cppflags = $(AM_CPPFLAGS) -DONNX_INFER_BUILD
 isa_cflags = $(AM_CFLAGS)
 
 kernel_libs += libonnx_infer_isa_generic.la
+noinst_LTLIBRARIES += libonnx_infer_isa_generic.la
 libonnx_infer_isa_generic_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_generic_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_GENERIC
 libonnx_infer_isa_generic_la_CFLAGS = $(isa_cflags)
 
 if ISA_SSE2
 kernel_libs += libonnx_infer_isa_sse2.la
+noinst_LTLIBRARIES += libonnx_infer_isa_sse2.la
 endif
 libonnx_infer_isa_sse2_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_sse2_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_SSE2
@@ -44,6 +46,7 @@ libonnx_infer_isa_sse2_la_CFLAGS = $(isa_cflags) $(ISA_SSE2_CFLAGS)
 
 if ISA_AVX2
 kernel_libs += libonnx_infer_isa_avx2.la
+noinst_LTLIBRARIES += libonnx_infer_isa_avx2.la
 endif
 libonnx_infer_isa_avx2_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_avx2_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_AVX2
@@ -51,6 +54,7 @@ libonnx_infer_isa_avx2_la_CFLAGS = $(isa_cflags) $(ISA_AVX2_CFLAGS)
 
 if ISA_AVX512
 kernel_libs += libonnx_infer_isa_avx512.la
+noinst_LTLIBRARIES += libonnx_infer_isa_avx512.la
 endif
 libonnx_infer_isa_avx512_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_avx512_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_AVX512
@@ -58,10 +62,8 @@ libonnx_infer_isa_avx512_la_CFLAGS = $(isa_cflags) $(ISA_AVX512_CFLAGS)
 
 if ISA_NEON
 kernel_libs += libonnx_infer_isa_neon.la
+noinst_LTLIBRARIES += libonnx_infer_isa_neon.la
 endif
 libonnx_infer_isa_neon_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_neon_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_NEON
 libonnx_infer_isa_neon_la_CFLAGS = $(isa_cflags) $(ISA_NEON_CFLAGS)
-
-EXTRA_LTLIBRARIES = libonnx_infer_isa_generic.la libonnx_infer_isa_sse2.la libonnx_infer_isa_avx2.la \
-	libonnx_infer_isa_avx512.la libonnx_infer_isa_neon.la
