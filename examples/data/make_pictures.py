@@ -21,7 +21,7 @@ def font(name, size):
 
 
 def put(draw, y, text, face, x=None, width=None, right=None, fill="black", gap=0.5):
-    """Writes one line with its top at y: at x, ending at right, or centred in width. gap: between words, in font sizes."""
+    """Writes a line with its top at y: at x, up to right, or centred in width. gap: between words, in font sizes."""
     words = text.split(" ")
     lengths = [draw.textlength(word, font=face) for word in words]
     length = sum(lengths) + gap * face.size * (len(words) - 1)
@@ -53,7 +53,8 @@ def draw_receipt():
         y += 44
     draw.line((44, y + 4, width - 44, y + 4), fill="black", width=2)
     y += 26
-    for name, price, face in [("Subtotal", "33.90", mono), ("Discount 10%", "-3.39", mono), ("TOTAL", "GBP 30.51", mono_bold)]:
+    for name, price, face in [("Subtotal", "33.90", mono), ("Discount 10%", "-3.39", mono),
+                              ("TOTAL", "GBP 30.51", mono_bold)]:
         put(draw, y, name, face, x=44)
         put(draw, y, price, face, right=width - 44)
         y += 46
@@ -79,16 +80,19 @@ def draw_notice():
         put(draw, 290 + 62 * i, hours, bold, right=width - 90, fill=ink)
     draw.line((90, 552, width - 90, 552), fill=ink, width=3)
     serif = font("LiberationSerif-Regular", 36)
-    for i, text in enumerate(["The reading room on the second floor stays", "open during the building works. Please use",
+    for i, text in enumerate(["The reading room on the second floor stays",
+                              "open during the building works. Please use",
                               "the side entrance in Mill Lane until March."]):
         put(draw, 584 + 52 * i, text, serif, x=90, fill=ink)
     put(draw, 770, "Story time for children", font("LiberationSerif-BoldItalic", 46), x=90, fill=(20, 96, 60))
-    put(draw, 836, "Every Wednesday at 15:30, no booking needed", font("LiberationSans-Italic", 33), x=90, fill=ink)
+    italic = font("LiberationSans-Italic", 33)
+    put(draw, 836, "Every Wednesday at 15:30, no booking needed", italic, x=90, fill=ink)
     mono = font("LiberationMono-Bold", 30)
     for i, text in enumerate(["Phone 01632 960 147", "Email desk@riverside-library.example"]):
         put(draw, 920 + 50 * i, text, mono, x=90, fill=ink)
-    put(draw, 1052, "Lost property is kept for thirty days at the front desk.", font("DejaVuSans", 26), x=90, fill=ink)
-    # A label stuck on upside down, and a print mark along the right edge: work for the angle network and for the rotation.
+    small = font("DejaVuSans", 26)
+    put(draw, 1052, "Lost property is kept for thirty days at the front desk.", small, x=90, fill=ink)
+    # A label stuck on upside down and a print mark along the right edge: work for the angle network.
     label = Image.new("RGB", (430, 84), (246, 214, 92))
     put(ImageDraw.Draw(label), 18, "HANDLE WITH CARE", font("LiberationSans-Bold", 40), width=430, fill=ink)
     page.paste(label.rotate(180), (90, 1122))
@@ -99,7 +103,7 @@ def draw_notice():
 
 
 def photograph(page):
-    """The page as a camera would see it: from the side, on a table, in the light of one lamp, slightly out of focus."""
+    """The page as a camera sees it: from the side, on a table, in the light of one lamp, a little out of focus."""
     rng = np.random.default_rng(20261121)
     source = cv2.cvtColor(np.array(page), cv2.COLOR_RGB2BGR)
     h, w = source.shape[:2]
@@ -110,7 +114,7 @@ def photograph(page):
     corners = np.float32([[150, 62], [1060, 128], [1112, 1262], [58, 1180]])
     matrix = cv2.getPerspectiveTransform(np.float32([[0, 0], [w, 0], [w, h], [0, h]]), corners)
     seen = cv2.warpPerspective(source, matrix, (width, height), flags=cv2.INTER_AREA).astype(np.float32)
-    cover = cv2.warpPerspective(np.full((h, w), 255, np.uint8), matrix, (width, height)).astype(np.float32)[..., None] / 255
+    cover = cv2.warpPerspective(np.full((h, w), 255, np.uint8), matrix, (width, height))[..., None] / np.float32(255)
     shadow = np.roll(cv2.GaussianBlur(cover[..., 0], (0, 0), 14), (14, 10), (0, 1))[..., None]
     scene = table * (1 - 0.45 * shadow) * (1 - cover) + seen * cover
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)

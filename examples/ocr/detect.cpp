@@ -9,28 +9,35 @@
 #include <clipper.hpp>
 #include <opencv2/imgproc.hpp>
 
-namespace ocr {
-namespace {
+namespace ocr
+{
+namespace
+{
 
-constexpr int shortest_side = 736;    // the network sees pictures of at least this size
-constexpr float is_text = 0.3f;       // probability of a pixel
-constexpr double is_line = 0.5;       // mean probability in a box
-constexpr double grow_ratio = 1.6;    // the network marks the core of a line only: grow by area / perimeter times this
-constexpr float smallest_side = 3;    // of a box, in pixels of the network's map
+constexpr int shortest_side = 736; // the network sees pictures of at least this size
+constexpr float is_text = 0.3f;    // probability of a pixel
+constexpr double is_line = 0.5;    // mean probability in a box
+constexpr double grow_ratio =
+    1.6; // the network marks the core of a line only: grow by area / perimeter times this
+constexpr float smallest_side = 3; // of a box, in pixels of the network's map
 constexpr size_t most_boxes = 1000;
-constexpr float same_line = 10;       // boxes whose tops differ by less are read from left to right
+constexpr float same_line = 10; // boxes whose tops differ by less are read from left to right
 
-std::array<float, 256> detector_scale() {
+std::array<float, 256> detector_scale()
+{
     std::array<float, 256> table{};
     for (int v = 0; v < 256; v++)
-        table[v] = static_cast<float>((static_cast<double>(static_cast<float>(v) * static_cast<float>(1 / 255.0)) - 0.5) / 0.5);
+        table[v] = static_cast<float>(
+            (static_cast<double>(static_cast<float>(v) * static_cast<float>(1 / 255.0)) - 0.5) / 0.5);
     return table;
 }
 
-cv::Size network_size(cv::Size picture) {
+cv::Size network_size(cv::Size picture)
+{
     const int shorter = std::min(picture.width, picture.height);
     const double ratio = shorter < shortest_side ? static_cast<double>(shortest_side) / shorter : 1.0;
-    return {to_multiple_of_32(static_cast<int>(picture.width * ratio)), to_multiple_of_32(static_cast<int>(picture.height * ratio))};
+    return {to_multiple_of_32(static_cast<int>(picture.width * ratio)),
+            to_multiple_of_32(static_cast<int>(picture.height * ratio))};
 }
 
 struct Rectangle {
@@ -39,11 +46,13 @@ struct Rectangle {
 };
 
 // The smallest rectangle at any angle; its corners are named by where they lie.
-Rectangle smallest_rectangle(const std::vector<cv::Point> &points) {
+Rectangle smallest_rectangle(const std::vector<cv::Point> &points)
+{
     const cv::RotatedRect rect = cv::minAreaRect(points);
     Box p;
     rect.points(p.data());
-    std::stable_sort(p.begin(), p.end(), [](const cv::Point2f &a, const cv::Point2f &b) { return a.x < b.x; });
+    std::stable_sort(p.begin(), p.end(),
+                     [](const cv::Point2f &a, const cv::Point2f &b) { return a.x < b.x; });
     if (!(p[1].y > p[0].y))
         std::swap(p[0], p[1]);
     if (!(p[3].y > p[2].y))
@@ -51,7 +60,8 @@ Rectangle smallest_rectangle(const std::vector<cv::Point> &points) {
     return {{p[0], p[2], p[3], p[1]}, std::min(rect.size.width, rect.size.height)};
 }
 
-double mean_inside(const cv::Mat &map, const Box &box) {
+double mean_inside(const cv::Mat &map, const Box &box)
+{
     const auto [left, right] = std::minmax({box[0].x, box[1].x, box[2].x, box[3].x});
     const auto [top, bottom] = std::minmax({box[0].y, box[1].y, box[2].y, box[3].y});
     const int x0 = std::clamp(static_cast<int>(std::floor(left)), 0, map.cols - 1);
@@ -60,14 +70,16 @@ double mean_inside(const cv::Mat &map, const Box &box) {
     const int y1 = std::clamp(static_cast<int>(std::ceil(bottom)), 0, map.rows - 1);
     std::vector<cv::Point> polygon;
     for (const cv::Point2f &p : box)
-        polygon.emplace_back(static_cast<int>(p.x - static_cast<float>(x0)), static_cast<int>(p.y - static_cast<float>(y0)));
+        polygon.emplace_back(static_cast<int>(p.x - static_cast<float>(x0)),
+                             static_cast<int>(p.y - static_cast<float>(y0)));
     cv::Mat mask = cv::Mat::zeros(y1 - y0 + 1, x1 - x0 + 1, CV_8U);
     cv::fillPoly(mask, std::vector<std::vector<cv::Point>>{polygon}, cv::Scalar(1));
     return cv::mean(map(cv::Rect(x0, y0, mask.cols, mask.rows)), mask)[0];
 }
 
 // The box with its edges moved outwards and its corners rounded.
-std::vector<cv::Point> grow(const Box &box) {
+std::vector<cv::Point> grow(const Box &box)
+{
     double twice_area = 0, perimeter = 0;
     ClipperLib::Path path;
     for (size_t i = 0; i < box.size(); i++) {
@@ -87,10 +99,13 @@ std::vector<cv::Point> grow(const Box &box) {
     return points;
 }
 
-// Left and right pairs by x, each from top to bottom, inside the picture; none when the box is too thin to hold text.
-std::optional<Box> tidy(Box box, cv::Size picture) {
+// Left and right pairs by x, each from top to bottom, inside the picture; none when the box is too thin to
+// hold text.
+std::optional<Box> tidy(Box box, cv::Size picture)
+{
     const auto by_y = [](const cv::Point2f &a, const cv::Point2f &b) { return a.y < b.y; };
-    std::stable_sort(box.begin(), box.end(), [](const cv::Point2f &a, const cv::Point2f &b) { return a.x < b.x; });
+    std::stable_sort(box.begin(), box.end(),
+                     [](const cv::Point2f &a, const cv::Point2f &b) { return a.x < b.x; });
     std::stable_sort(box.begin(), box.begin() + 2, by_y);
     std::stable_sort(box.begin() + 2, box.end(), by_y);
     box = {box[0], box[2], box[3], box[1]};
@@ -105,19 +120,22 @@ std::optional<Box> tidy(Box box, cv::Size picture) {
 }
 
 // From top to bottom; of neighbours in that order which start at about the same height, the left one first.
-void sort_for_reading(std::vector<Box> &boxes) {
+void sort_for_reading(std::vector<Box> &boxes)
+{
     std::stable_sort(boxes.begin(), boxes.end(), [](const Box &a, const Box &b) {
         return std::pair(a[0].y, a[0].x) < std::pair(b[0].y, b[0].x);
     });
     for (size_t i = 1; i < boxes.size(); i++)
         for (size_t j = i; j > 0; j--) {
-            if (std::abs(boxes[j][0].y - boxes[j - 1][0].y) >= same_line || boxes[j][0].x >= boxes[j - 1][0].x)
+            if (std::abs(boxes[j][0].y - boxes[j - 1][0].y) >= same_line ||
+                boxes[j][0].x >= boxes[j - 1][0].x)
                 break;
             std::swap(boxes[j], boxes[j - 1]);
         }
 }
 
-std::vector<Box> boxes_of_map(const cv::Mat &map, cv::Size picture) {
+std::vector<Box> boxes_of_map(const cv::Mat &map, cv::Size picture)
+{
     cv::Mat text = map > is_text;
     cv::dilate(text, text, cv::Mat::ones(2, 2, CV_8U));
     std::vector<std::vector<cv::Point>> contours;
@@ -150,7 +168,8 @@ std::vector<Box> boxes_of_map(const cv::Mat &map, cv::Size picture) {
 
 } // namespace
 
-std::vector<Box> Detector::find(const cv::Mat &picture) {
+std::vector<Box> Detector::find(const cv::Mat &picture)
+{
     static const std::array<float, 256> scale = detector_scale();
     const cv::Size size = network_size(picture.size());
     if (size.empty())

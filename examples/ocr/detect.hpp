@@ -7,15 +7,19 @@
 #include "network.hpp"
 #include "picture.hpp"
 
-namespace ocr {
+namespace ocr
+{
 
-class Detector {
-public:
-    Detector(const std::string &model, int threads) : network_(model, threads) {}
+class Detector
+{
+  public:
+    Detector(const std::string &model, int threads) : network_(model, threads)
+    {
+    }
     // Boxes around lines of text in pixels of `picture`, in reading order.
     std::vector<Box> find(const cv::Mat &picture);
 
-private:
+  private:
     Network network_;
 };
 

@@ -14,16 +14,17 @@
 #include "picture.hpp"
 #include "read.hpp"
 
-namespace {
+namespace
+{
 
 constexpr double least_confidence = 0.5; // of a line that is reported
 
-const char *const usage =
-    "usage: ocr [--models FOLDER] [--threads N] [--out FILE] [--repeat N] PICTURE\n"
-    "  --models FOLDER  where the three networks are (default: .cache/models/rapidocr_onnxruntime-1.4.4/rapidocr_onnxruntime/models)\n"
-    "  --threads N      threads of a run; 0 takes what the machine gives (default: 0)\n"
-    "  --out FILE       write the picture with the boxes drawn\n"
-    "  --repeat N       read the picture N times and report the fastest (default: 1)\n";
+const char *const usage = "usage: ocr [--models FOLDER] [--threads N] [--out FILE] [--repeat N] PICTURE\n"
+                          "  --models FOLDER  where the three networks are (default: "
+                          ".cache/models/rapidocr_onnxruntime-1.4.4/rapidocr_onnxruntime/models)\n"
+                          "  --threads N      threads of a run; 0 takes what the machine gives (default: 0)\n"
+                          "  --out FILE       write the picture with the boxes drawn\n"
+                          "  --repeat N       read the picture N times and report the fastest (default: 1)\n";
 
 struct Arguments {
     std::string models = ".cache/models/rapidocr_onnxruntime-1.4.4/rapidocr_onnxruntime/models", picture, out;
@@ -37,20 +38,25 @@ struct Line {
 
 struct Times { // milliseconds
     double find, turn, read;
-    double total() const { return find + turn + read; }
+    double total() const
+    {
+        return find + turn + read;
+    }
 };
 
-class Clock {
-public:
+class Clock
+{
+  public:
     // Milliseconds since the last call.
-    double lap() {
+    double lap()
+    {
         const auto now = std::chrono::steady_clock::now();
         const double ms = std::chrono::duration<double, std::milli>(now - last_).count();
         last_ = now;
         return ms;
     }
 
-private:
+  private:
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
@@ -58,13 +64,16 @@ struct Networks {
     explicit Networks(const Arguments &a)
         : detector(a.models + "/ch_PP-OCRv4_det_infer.onnx", a.threads),
           turner(a.models + "/ch_ppocr_mobile_v2.0_cls_infer.onnx", a.threads),
-          reader(a.models + "/ch_PP-OCRv4_rec_infer.onnx", a.threads) {}
+          reader(a.models + "/ch_PP-OCRv4_rec_infer.onnx", a.threads)
+    {
+    }
     ocr::Detector detector;
     ocr::Turner turner;
     ocr::Reader reader;
 };
 
-std::vector<Line> read_picture(Networks &networks, const cv::Mat &picture, Times &times) {
+std::vector<Line> read_picture(Networks &networks, const cv::Mat &picture, Times &times)
+{
     Clock clock;
     const ocr::Fitted fitted = ocr::fit(picture);
     const std::vector<ocr::Box> boxes = networks.detector.find(fitted.picture);
@@ -83,7 +92,8 @@ std::vector<Line> read_picture(Networks &networks, const cv::Mat &picture, Times
     return lines;
 }
 
-void write_drawing(const std::string &path, cv::Mat picture, const std::vector<Line> &lines) {
+void write_drawing(const std::string &path, cv::Mat picture, const std::vector<Line> &lines)
+{
     std::vector<ocr::Box> boxes;
     for (const Line &line : lines)
         boxes.push_back(line.box);
@@ -92,19 +102,23 @@ void write_drawing(const std::string &path, cv::Mat picture, const std::vector<L
         throw std::runtime_error("cannot write " + path);
 }
 
-int whole_number(const char *text, int least) {
+int whole_number(const char *text, int least)
+{
     char *end = nullptr;
     const long n = std::strtol(text, &end, 10);
     if (end == text || *end != '\0' || n < least || n > 4096)
-        throw std::invalid_argument(std::string("not a number from ") + std::to_string(least) + " to 4096: " + text);
+        throw std::invalid_argument(std::string("not a number from ") + std::to_string(least) +
+                                    " to 4096: " + text);
     return static_cast<int>(n);
 }
 
-Arguments parse(int argc, char **argv) {
+Arguments parse(int argc, char **argv)
+{
     Arguments a;
     for (int i = 1; i < argc; i++) {
         const std::string word = argv[i];
-        const bool takes_value = word == "--models" || word == "--threads" || word == "--out" || word == "--repeat";
+        const bool takes_value =
+            word == "--models" || word == "--threads" || word == "--out" || word == "--repeat";
         if (takes_value && i + 1 == argc)
             throw std::invalid_argument(word + " needs a value");
         if (word == "--models")
@@ -125,7 +139,8 @@ Arguments parse(int argc, char **argv) {
     return a;
 }
 
-void run(const Arguments &a) {
+void run(const Arguments &a)
+{
     Clock clock;
     if (a.threads > 0)
         cv::setNumThreads(a.threads);
@@ -143,8 +158,8 @@ void run(const Arguments &a) {
     }
     for (size_t i = 0; i < lines.size(); i++)
         std::printf("%3zu  %.3f  %s\n", i + 1, lines[i].text.confidence, lines[i].text.text.c_str());
-    std::printf("\n%zu lines in %.0f ms: find %.0f, turn %.0f, read %.0f; networks loaded in %.0f ms\n", lines.size(),
-                fastest.total(), fastest.find, fastest.turn, fastest.read, load);
+    std::printf("\n%zu lines in %.0f ms: find %.0f, turn %.0f, read %.0f; networks loaded in %.0f ms\n",
+                lines.size(), fastest.total(), fastest.find, fastest.turn, fastest.read, load);
     if (!a.out.empty()) {
         write_drawing(a.out, picture, lines);
         std::printf("boxes drawn in %s\n", a.out.c_str());
@@ -153,7 +168,8 @@ void run(const Arguments &a) {
 
 } // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
         std::fputs(usage, stdout);
         return 0;

@@ -8,15 +8,18 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-namespace ocr {
-namespace {
+namespace ocr
+{
+namespace
+{
 
 constexpr int longest_side = 2000;
 constexpr int shortest_side = 30;
 constexpr int widest_ratio = 8; // width to height, beyond which a strip gets borders
 
 // Transparent pixels become white under dark ink; under any other the picture is inverted.
-cv::Mat drop_alpha(const cv::Mat &picture) {
+cv::Mat drop_alpha(const cv::Mat &picture)
+{
     cv::Mat colour, alpha, hidden, shown;
     cv::cvtColor(picture, colour, cv::COLOR_BGRA2BGR);
     cv::extractChannel(picture, alpha, 3);
@@ -32,7 +35,8 @@ cv::Mat drop_alpha(const cv::Mat &picture) {
 }
 
 // Weights of four neighbours for a place `t` past the second, by cubic convolution with slope -0.75.
-std::array<float, 4> cubic_weights(float t) {
+std::array<float, 4> cubic_weights(float t)
+{
     const auto near = [](float d) { return (1.25f * d - 2.25f) * d * d + 1; };
     const auto far = [](float d) { return ((-0.75f * d + 3.75f) * d - 6) * d + 3; };
     const std::array<float, 3> w = {far(t + 1), near(t), near(1 - t)};
@@ -40,17 +44,20 @@ std::array<float, 4> cubic_weights(float t) {
 }
 
 // The colour between pixels; outside of the picture the colours of its edge go on.
-cv::Vec3b sample(const cv::Mat &picture, double x, double y) {
+cv::Vec3b sample(const cv::Mat &picture, double x, double y)
+{
     x = std::fmin(std::fmax(x, -3), picture.cols + 2);
     y = std::fmin(std::fmax(y, -3), picture.rows + 2);
     const double left = std::floor(x), top = std::floor(y);
-    const std::array<float, 4> wx = cubic_weights(static_cast<float>(x - left)), wy = cubic_weights(static_cast<float>(y - top));
+    const std::array<float, 4> wx = cubic_weights(static_cast<float>(x - left)),
+                               wy = cubic_weights(static_cast<float>(y - top));
     std::array<int, 4> column{};
     for (int i = 0; i < 4; i++)
         column[i] = 3 * std::clamp(static_cast<int>(left) - 1 + i, 0, picture.cols - 1);
     float sum[3] = {0, 0, 0};
     for (int j = 0; j < 4; j++) {
-        const unsigned char *row = picture.ptr(std::clamp(static_cast<int>(top) - 1 + j, 0, picture.rows - 1));
+        const unsigned char *row =
+            picture.ptr(std::clamp(static_cast<int>(top) - 1 + j, 0, picture.rows - 1));
         for (int channel = 0; channel < 3; channel++) {
             float along = 0;
             for (int i = 0; i < 4; i++)
@@ -58,12 +65,14 @@ cv::Vec3b sample(const cv::Mat &picture, double x, double y) {
             sum[channel] += wy[j] * along;
         }
     }
-    return {cv::saturate_cast<uchar>(sum[0]), cv::saturate_cast<uchar>(sum[1]), cv::saturate_cast<uchar>(sum[2])};
+    return {cv::saturate_cast<uchar>(sum[0]), cv::saturate_cast<uchar>(sum[1]),
+            cv::saturate_cast<uchar>(sum[2])};
 }
 
-// What `from` encloses, straightened to `size`. OpenCV before 5 rounds places to 1/32 of a pixel, which changes what is
-// read in borderline cases, so that the example has its own.
-cv::Mat straighten(const cv::Mat &picture, const Box &from, cv::Size size) {
+// What `from` encloses, straightened to `size`. OpenCV before 5 rounds places to 1/32 of a pixel, which
+// changes what is read in borderline cases, so that the example has its own.
+cv::Mat straighten(const cv::Mat &picture, const Box &from, cv::Size size)
+{
     const auto w = static_cast<float>(size.width), h = static_cast<float>(size.height);
     const Box upright = {cv::Point2f(0, 0), {w, 0}, {w, h}, {0, h}};
     const cv::Mat to_upright = cv::getPerspectiveTransform(from.data(), upright.data());
@@ -77,12 +86,14 @@ cv::Mat straighten(const cv::Mat &picture, const Box &from, cv::Size size) {
     return line;
 }
 
-void resize_by(Fitted &fitted, double ratio) {
+void resize_by(Fitted &fitted, double ratio)
+{
     const cv::Size from = fitted.picture.size();
     const cv::Size to(to_multiple_of_32(static_cast<int>(from.width * ratio)),
                       to_multiple_of_32(static_cast<int>(from.height * ratio)));
     if (to.width <= 0 || to.height <= 0)
-        throw std::runtime_error("the picture is too narrow: " + std::to_string(from.width) + "x" + std::to_string(from.height));
+        throw std::runtime_error("the picture is too narrow: " + std::to_string(from.width) + "x" +
+                                 std::to_string(from.height));
     cv::resize(fitted.picture, fitted.picture, to);
     fitted.scale_x = static_cast<float>(static_cast<double>(from.width) / to.width);
     fitted.scale_y = static_cast<float>(static_cast<double>(from.height) / to.height);
@@ -90,7 +101,8 @@ void resize_by(Fitted &fitted, double ratio) {
 
 } // namespace
 
-cv::Mat load_picture(const std::string &path) {
+cv::Mat load_picture(const std::string &path)
+{
     cv::Mat picture = cv::imread(path, cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
     if (picture.empty())
         throw std::runtime_error("cannot read the picture " + path);
@@ -103,9 +115,13 @@ cv::Mat load_picture(const std::string &path) {
     return picture;
 }
 
-int to_multiple_of_32(int n) { return static_cast<int>(std::nearbyint(n / 32.0)) * 32; }
+int to_multiple_of_32(int n)
+{
+    return static_cast<int>(std::nearbyint(n / 32.0)) * 32;
+}
 
-Fitted fit(const cv::Mat &picture) {
+Fitted fit(const cv::Mat &picture)
+{
     Fitted fitted;
     fitted.picture = picture;
     const int longer = std::max(picture.cols, picture.rows);
@@ -118,33 +134,40 @@ Fitted fit(const cv::Mat &picture) {
     const int w = fitted.picture.cols, h = fitted.picture.rows;
     if (h <= shortest_side || w > widest_ratio * h) {
         fitted.pad_top = std::abs(2 * std::max(w / widest_ratio, shortest_side) - h) / 2;
-        cv::copyMakeBorder(fitted.picture, fitted.picture, fitted.pad_top, fitted.pad_top, 0, 0, cv::BORDER_CONSTANT);
+        cv::copyMakeBorder(fitted.picture, fitted.picture, fitted.pad_top, fitted.pad_top, 0, 0,
+                           cv::BORDER_CONSTANT);
     }
     return fitted;
 }
 
-Box to_file(const Box &box, const Fitted &fitted, cv::Size file) {
+Box to_file(const Box &box, const Fitted &fitted, cv::Size file)
+{
     Box result = box;
     for (cv::Point2f &p : result) {
         p.x = std::clamp(p.x * fitted.scale_x, 0.f, static_cast<float>(file.width));
-        p.y = std::clamp((p.y - static_cast<float>(fitted.pad_top)) * fitted.scale_y, 0.f, static_cast<float>(file.height));
+        p.y = std::clamp((p.y - static_cast<float>(fitted.pad_top)) * fitted.scale_y, 0.f,
+                         static_cast<float>(file.height));
     }
     return result;
 }
 
-cv::Mat cut_out(const cv::Mat &picture, const Box &box) {
+cv::Mat cut_out(const cv::Mat &picture, const Box &box)
+{
     const auto length = [&](int a, int b) {
         const cv::Point2f d = box[a] - box[b];
         return std::sqrt(d.x * d.x + d.y * d.y);
     };
-    const cv::Size size(static_cast<int>(std::max(length(0, 1), length(2, 3))), static_cast<int>(std::max(length(0, 3), length(1, 2))));
+    const cv::Size size(static_cast<int>(std::max(length(0, 1), length(2, 3))),
+                        static_cast<int>(std::max(length(0, 3), length(1, 2))));
     cv::Mat line = straighten(picture, box, size);
     if (size.height >= 1.5 * size.width)
         cv::rotate(line, line, cv::ROTATE_90_COUNTERCLOCKWISE);
     return line;
 }
 
-void to_planes(const cv::Mat &picture, const std::array<float, 256> &value, float *out, size_t row, size_t plane) {
+void to_planes(const cv::Mat &picture, const std::array<float, 256> &value, float *out, size_t row,
+               size_t plane)
+{
     for (int y = 0; y < picture.rows; y++) {
         const unsigned char *pixel = picture.ptr(y);
         float *to = out + static_cast<size_t>(y) * row;
@@ -156,14 +179,16 @@ void to_planes(const cv::Mat &picture, const std::array<float, 256> &value, floa
     }
 }
 
-void draw_boxes(cv::Mat &picture, const std::vector<Box> &boxes) {
+void draw_boxes(cv::Mat &picture, const std::vector<Box> &boxes)
+{
     const cv::Scalar red(0, 0, 255);
     for (size_t i = 0; i < boxes.size(); i++) {
         std::vector<cv::Point> corners;
         for (const cv::Point2f &p : boxes[i])
             corners.emplace_back(cvRound(p.x), cvRound(p.y));
         cv::polylines(picture, corners, true, cv::Scalar(0, 160, 0), 2, cv::LINE_AA);
-        cv::putText(picture, std::to_string(i + 1), corners[0] + cv::Point(-4, -3), cv::FONT_HERSHEY_SIMPLEX, 0.5, red, 1, cv::LINE_AA);
+        cv::putText(picture, std::to_string(i + 1), corners[0] + cv::Point(-4, -3), cv::FONT_HERSHEY_SIMPLEX,
+                    0.5, red, 1, cv::LINE_AA);
     }
 }
 

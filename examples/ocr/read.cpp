@@ -9,8 +9,10 @@
 
 #include "picture.hpp"
 
-namespace ocr {
-namespace {
+namespace ocr
+{
+namespace
+{
 
 constexpr int line_height = 48;
 constexpr int turner_width = 192;
@@ -18,17 +20,23 @@ constexpr int reader_width = 320; // at least
 constexpr size_t batch_size = 6;
 constexpr float is_upside_down = 0.9f;
 
-double ratio(const cv::Mat &line) { return static_cast<double>(line.cols) / line.rows; }
+double ratio(const cv::Mat &line)
+{
+    return static_cast<double>(line.cols) / line.rows;
+}
 
 // Lines of like width together, so that little of a batch is padding.
-std::vector<size_t> by_ratio(const std::vector<cv::Mat> &lines) {
+std::vector<size_t> by_ratio(const std::vector<cv::Mat> &lines)
+{
     std::vector<size_t> order(lines.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ratio(lines[a]) < ratio(lines[b]); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return ratio(lines[a]) < ratio(lines[b]); });
     return order;
 }
 
-std::array<float, 256> line_scale() {
+std::array<float, 256> line_scale()
+{
     std::array<float, 256> table{};
     for (int v = 0; v < 256; v++)
         table[v] = (static_cast<float>(v) / 255.f - 0.5f) / 0.5f;
@@ -36,7 +44,8 @@ std::array<float, 256> line_scale() {
 }
 
 // Scales a line to the networks' height; right of it the input stays 0.
-void put_line(const cv::Mat &line, int width, float *out) {
+void put_line(const cv::Mat &line, int width, float *out)
+{
     static const std::array<float, 256> scale = line_scale();
     const int needed = static_cast<int>(std::ceil(line_height * ratio(line)));
     cv::Mat resized;
@@ -44,7 +53,8 @@ void put_line(const cv::Mat &line, int width, float *out) {
     to_planes(resized, scale, out, static_cast<size_t>(width), static_cast<size_t>(width) * line_height);
 }
 
-std::vector<float> make_batch(const std::vector<cv::Mat> &lines, const size_t *order, size_t count, int width) {
+std::vector<float> make_batch(const std::vector<cv::Mat> &lines, const size_t *order, size_t count, int width)
+{
     const size_t size = size_t{3} * line_height * static_cast<size_t>(width);
     std::vector<float> batch(count * size);
     for (size_t i = 0; i < count; i++)
@@ -52,7 +62,8 @@ std::vector<float> make_batch(const std::vector<cv::Mat> &lines, const size_t *o
     return batch;
 }
 
-std::vector<std::string> split_lines(const std::string &text) {
+std::vector<std::string> split_lines(const std::string &text)
+{
     std::vector<std::string> parts;
     for (size_t from = 0; from < text.size();) {
         const size_t end = std::min(text.find('\n', from), text.size());
@@ -64,12 +75,14 @@ std::vector<std::string> split_lines(const std::string &text) {
 
 } // namespace
 
-void Turner::turn(std::vector<cv::Mat> &lines) {
+void Turner::turn(std::vector<cv::Mat> &lines)
+{
     const std::vector<size_t> order = by_ratio(lines);
     for (size_t first = 0; first < lines.size(); first += batch_size) {
         const size_t count = std::min(batch_size, lines.size() - first);
         std::vector<float> batch = make_batch(lines, &order[first], count, turner_width);
-        const Tensor scores = network_.run(batch, {static_cast<int64_t>(count), 3, line_height, turner_width});
+        const Tensor scores =
+            network_.run(batch, {static_cast<int64_t>(count), 3, line_height, turner_width});
         if (scores.rank() != 2 || scores.dim(0) != static_cast<int64_t>(count) || scores.dim(1) != 2)
             throw std::runtime_error("the angle network does not give two scores a line");
         for (size_t i = 0; i < count; i++) {
@@ -80,32 +93,38 @@ void Turner::turn(std::vector<cv::Mat> &lines) {
     }
 }
 
-Reader::Reader(const std::string &model, int threads) : network_(model, threads) {
+Reader::Reader(const std::string &model, int threads) : network_(model, threads)
+{
     characters_ = split_lines(network_.metadata("character"));
     characters_.insert(characters_.begin(), "");
     characters_.push_back(" ");
 }
 
-std::vector<Text> Reader::read(const std::vector<cv::Mat> &lines) {
+std::vector<Text> Reader::read(const std::vector<cv::Mat> &lines)
+{
     const std::vector<size_t> order = by_ratio(lines);
     std::vector<Text> texts(lines.size());
     for (size_t first = 0; first < lines.size(); first += batch_size) {
         const size_t count = std::min(batch_size, lines.size() - first);
-        const double widest = std::max(static_cast<double>(reader_width) / line_height, ratio(lines[order[first + count - 1]]));
+        const double widest =
+            std::max(static_cast<double>(reader_width) / line_height, ratio(lines[order[first + count - 1]]));
         const int width = static_cast<int>(line_height * widest);
         std::vector<float> batch = make_batch(lines, &order[first], count, width);
         const Tensor scores = network_.run(batch, {static_cast<int64_t>(count), 3, line_height, width});
         if (scores.rank() != 3 || scores.dim(0) != static_cast<int64_t>(count) ||
             scores.dim(2) != static_cast<int64_t>(characters_.size()))
-            throw std::runtime_error("the reading network's classes are not the characters that its metadata names");
+            throw std::runtime_error(
+                "the reading network's classes are not the characters that its metadata names");
         for (size_t i = 0; i < count; i++)
-            texts[order[first + i]] = decode(scores.data() + static_cast<int64_t>(i) * scores.dim(1) * scores.dim(2), scores.dim(1));
+            texts[order[first + i]] = decode(
+                scores.data() + static_cast<int64_t>(i) * scores.dim(1) * scores.dim(2), scores.dim(1));
     }
     return texts;
 }
 
 // The likeliest class of each step, where it differs from the step before.
-Text Reader::decode(const float *scores, int64_t steps) const {
+Text Reader::decode(const float *scores, int64_t steps) const
+{
     Text result{"", 0};
     size_t before = 0;
     int kept = 0;

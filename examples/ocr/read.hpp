@@ -8,15 +8,19 @@
 
 #include "network.hpp"
 
-namespace ocr {
+namespace ocr
+{
 
 // Turns lines that are upside down.
-class Turner {
-public:
-    Turner(const std::string &model, int threads) : network_(model, threads) {}
+class Turner
+{
+  public:
+    Turner(const std::string &model, int threads) : network_(model, threads)
+    {
+    }
     void turn(std::vector<cv::Mat> &lines);
 
-private:
+  private:
     Network network_;
 };
 
@@ -25,17 +29,19 @@ struct Text {
     double confidence;
 };
 
-class Reader {
-public:
+class Reader
+{
+  public:
     Reader(const std::string &model, int threads);
     // One text a line, in the order of `lines`.
     std::vector<Text> read(const std::vector<cv::Mat> &lines);
 
-private:
+  private:
     Text decode(const float *scores, int64_t steps) const;
 
     Network network_;
-    std::vector<std::string> characters_; // by class; class 0 separates equal neighbours and stands for nothing
+    std::vector<std::string>
+        characters_; // by class; class 0 separates equal neighbours and stands for nothing
 };
 
 } // namespace ocr

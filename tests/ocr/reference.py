@@ -1,4 +1,4 @@
-"""Reads pictures with the OCR package's own Python pipeline and prints what it read, and how long it took, as JSON.
+"""Reads pictures with the OCR package's own Python pipeline; prints what it read and how long it took as JSON.
 
 Usage: reference.py THREADS REPEAT PICTURE...   (PYTHONPATH holds the unpacked package)
 """
