@@ -175,13 +175,16 @@ oi_value_id oi_graph_find_value(const oi_graph *g, const char *name)
 
 /* --- uses -------------------------------------------------------------------------------------------------------- */
 
+/* From the last one back, so that uses just added are found at the ends of their lists. */
 static void drop_uses(oi_graph *g, oi_node *n)
 {
-    for (uint32_t i = 0; i < n->nin; i++) {
+    for (uint32_t i = n->nin; i-- > 0;) {
         if (n->in[i] == OI_NONE)
             continue;
         oi_value *value = &g->value[n->in[i]];
         oi_use last = value->use[--value->nuse];
+        if (n->use_at[i] == value->nuse)
+            continue;
         value->use[n->use_at[i]] = last;
         g->node[last.node].use_at[last.slot] = n->use_at[i];
     }
