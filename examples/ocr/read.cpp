@@ -73,6 +73,16 @@ std::vector<std::string> split_lines(const std::string &text)
     return parts;
 }
 
+// The first of the greatest; as probabilities sum to 1, one above a half settles it.
+size_t find_likeliest(const float *probability, size_t count)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < count && probability[best] <= 0.5f; i++)
+        if (probability[i] > probability[best])
+            best = i;
+    return best;
+}
+
 } // namespace
 
 void Turner::turn(std::vector<cv::Mat> &lines)
@@ -129,11 +139,10 @@ Text Reader::decode(const float *scores, int64_t steps) const
     size_t before = 0;
     int kept = 0;
     for (int64_t step = 0; step < steps; step++, scores += characters_.size()) {
-        const float *best = std::max_element(scores, scores + characters_.size());
-        const auto likeliest = static_cast<size_t>(best - scores);
+        const size_t likeliest = find_likeliest(scores, characters_.size());
         if (likeliest != before && likeliest != 0) {
             result.text += characters_[likeliest];
-            result.confidence += *best;
+            result.confidence += scores[likeliest];
             kept++;
         }
         before = likeliest;
