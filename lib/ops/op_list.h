@@ -1,3 +1,9 @@
 /* Every operator, one line each, sorted by domain and name; the definition is `const oi_op oi_op_<id>` in the file of
  * its family. Identifiers of domains other than ai.onnx begin with ml_, ms_ (com.microsoft), preview_ or oi_ (our own). */
 OI_OP(Identity)
+OI_OP(Conv)
+OI_OP(ConvTranspose)
+OI_OP(oi_ConvBlocked)
+OI_OP(oi_PackConvWeights)
+OI_OP(oi_ReorderFromBlocked)
+OI_OP(oi_ReorderToBlocked)

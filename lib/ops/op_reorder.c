@@ -1,0 +1,173 @@
+/* Between plain and blocked layout: ReorderToBlocked and ReorderFromBlocked, for elements of four bytes. */
+#include "ops/eval_prepared.h"
+#include "ops/op_conv_blocked.h"
+
+#include <string.h>
+
+static const oi_attr_spec to_attrs[] = {
+    {.name = "block", .type = OI_ATTR_INT, .offset = offsetof(oi_to_blocked_attr, block), .flags = OI_ATTR_REQUIRED},
+    {0},
+};
+static const oi_attr_spec from_attrs[] = {
+    {.name = "channels", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, channels),
+     .flags = OI_ATTR_REQUIRED},
+    {.name = "rank", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, rank), .i = 4},
+    {0},
+};
+
+static oi_status infer_to(oi_infer *x)
+{
+    const oi_to_blocked_attr *a = x->attr;
+    const oi_shape *in = &x->in[0]->shape;
+    OI_FAIL_IF(in->rank != 3 && in->rank != 4, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
+    OI_FAIL_IF(a->block < 1, ONNX_INFER_E_INTERNAL, "attribute block is %lld", (long long)a->block);
+    oi_dim dims[5] = {in->dim[0], oi_dim_ceildiv(x->syms, in->dim[1], a->block), in->rank == 4 ? in->dim[2] : 1,
+                      in->dim[in->rank - 1], a->block};
+    oi_infer_set(x, 0, x->in[0]->dtype, 5, dims);
+    return ONNX_INFER_OK;
+}
+
+static oi_status infer_from(oi_infer *x)
+{
+    const oi_from_blocked_attr *a = x->attr;
+    const oi_shape *in = &x->in[0]->shape;
+    OI_FAIL_IF(in->rank != 5 || a->rank < 3 || a->rank > 4, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
+    oi_dim dims[4] = {in->dim[0], a->channels, in->dim[2], in->dim[3]};
+    if (a->rank == 3)
+        dims[2] = in->dim[3];
+    oi_infer_set(x, 0, x->in[0]->dtype, (int32_t)a->rank, dims);
+    return ONNX_INFER_OK;
+}
+
+/* A task is one run of whole blocks of one image. */
+typedef struct {
+    const oi_kernels *kernels;
+    size_t channels, pixels, block, blocks, per_task, tasks_per_image;
+} reorder_state;
+
+enum { BYTES_PER_TASK = 1 << 16 };
+
+static oi_status prepare(oi_prepare *p, size_t channels, const int64_t *blocked, oi_run_fn run, const char *kernel)
+{
+    oi_step *step = p->step;
+    reorder_state *s = oi_arena_mem(p->arena, sizeof *s);
+    if (!s)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    s->kernels = p->target->kernels;
+    if (step->in[0].dtype != ONNX_INFER_FLOAT || (size_t)blocked[4] != s->kernels->vl)
+        return ONNX_INFER_OK;
+    s->channels = channels;
+    s->block = (size_t)blocked[4];
+    s->blocks = (size_t)blocked[1];
+    s->pixels = (size_t)(blocked[2] * blocked[3]);
+    size_t bytes = s->pixels * s->block * sizeof(float);
+    s->per_task = bytes && bytes < BYTES_PER_TASK ? BYTES_PER_TASK / bytes : 1;
+    s->tasks_per_image = (s->blocks + s->per_task - 1) / s->per_task;
+    step->state = s;
+    step->run = run;
+    step->n_tasks = (uint32_t)((size_t)blocked[0] * s->tasks_per_image);
+    step->kernel = kernel;
+    return ONNX_INFER_OK;
+}
+
+typedef struct {
+    size_t channels, plain, blocked; /* channels of the task's blocks; where they begin on each side */
+} reorder_part;
+
+static reorder_part part_of(const reorder_state *s, uint32_t task)
+{
+    size_t image = task / s->tasks_per_image, first = task % s->tasks_per_image * s->per_task;
+    size_t last = first + s->per_task < s->blocks ? first + s->per_task : s->blocks;
+    size_t end = last * s->block < s->channels ? last * s->block : s->channels;
+    return (reorder_part){
+        .channels = end - first * s->block,
+        .plain = (image * s->channels + first * s->block) * s->pixels,
+        .blocked = (image * s->blocks + first) * s->pixels * s->block,
+    };
+}
+
+static oi_status run_to(const oi_run *r, uint32_t task)
+{
+    const reorder_state *s = r->step->state;
+    reorder_part part = part_of(s, task);
+    s->kernels->to_blocked(part.channels, s->pixels, (const float *)r->in[0] + part.plain, (float *)r->out[0] + part.blocked);
+    return ONNX_INFER_OK;
+}
+
+static oi_status run_from(const oi_run *r, uint32_t task)
+{
+    const reorder_state *s = r->step->state;
+    reorder_part part = part_of(s, task);
+    s->kernels->from_blocked(part.channels, s->pixels, (const float *)r->in[0] + part.blocked,
+                             (float *)r->out[0] + part.plain);
+    return ONNX_INFER_OK;
+}
+
+static oi_status prepare_to(oi_prepare *p)
+{
+    return prepare(p, (size_t)p->step->in[0].dim[1], p->step->out[0].dim, run_to, "reorder to blocked");
+}
+
+static oi_status prepare_from(oi_prepare *p)
+{
+    return prepare(p, (size_t)p->step->out[0].dim[1], p->step->in[0].dim, run_from, "reorder from blocked");
+}
+
+/* Element by element, so that any block and any element of four bytes will do. */
+static void move(const uint32_t *from, uint32_t *to, const int64_t *blocked, int64_t channels, bool to_blocked)
+{
+    int64_t pixels = blocked[2] * blocked[3], block = blocked[4];
+    for (int64_t n = 0; n < blocked[0]; n++) {
+        for (int64_t c = 0; c < blocked[1] * block; c++) {
+            for (int64_t i = 0; i < pixels; i++) {
+                int64_t plain = (n * channels + c) * pixels + i;
+                int64_t there = ((n * blocked[1] + c / block) * pixels + i) * block + c % block;
+                if (to_blocked)
+                    to[there] = c < channels ? from[plain] : 0;
+                else if (c < channels)
+                    to[plain] = from[there];
+            }
+        }
+    }
+}
+
+static oi_status eval_to(oi_eval *e)
+{
+    const oi_to_blocked_attr *a = e->attr;
+    const oi_tensor *in = oi_eval_in(e, 0);
+    if (oi_dtype_size(in->dtype) != sizeof(uint32_t))
+        return oi_eval_bad_type(e, 0);
+    int64_t dims[5] = {in->dim[0], (in->dim[1] + a->block - 1) / a->block, in->rank == 4 ? in->dim[2] : 1,
+                       in->dim[in->rank - 1], a->block};
+    oi_tensor *out;
+    OI_TRY(oi_eval_out(e, 0, in->dtype, 5, dims, &out));
+    move(in->data, out->data, dims, in->dim[1], true);
+    return ONNX_INFER_OK;
+}
+
+static oi_status eval_from(oi_eval *e)
+{
+    const oi_from_blocked_attr *a = e->attr;
+    const oi_tensor *in = oi_eval_in(e, 0);
+    if (oi_dtype_size(in->dtype) != sizeof(uint32_t))
+        return oi_eval_bad_type(e, 0);
+    int64_t dims[4] = {in->dim[0], a->channels, in->dim[2], in->dim[3]};
+    if (a->rank == 3)
+        dims[2] = in->dim[3];
+    oi_tensor *out;
+    OI_TRY(oi_eval_out(e, 0, in->dtype, (int32_t)a->rank, dims, &out));
+    move(in->data, out->data, in->dim, a->channels, false);
+    return ONNX_INFER_OK;
+}
+
+const oi_op oi_op_oi_ReorderToBlocked = {
+    .name = "ReorderToBlocked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attrs = to_attrs, .attr_size = sizeof(oi_to_blocked_attr),
+    .infer = infer_to, .eval = eval_to, .prepare = prepare_to,
+};
+
+const oi_op oi_op_oi_ReorderFromBlocked = {
+    .name = "ReorderFromBlocked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attrs = from_attrs, .attr_size = sizeof(oi_from_blocked_attr),
+    .infer = infer_from, .eval = eval_from, .prepare = prepare_from,
+};
