@@ -16,3 +16,5 @@ core_sources += lib/ops/rewrite.h
 core_sources += lib/ops/target.h
 core_sources += lib/ops/widen.c lib/ops/widen.h
 core_sources += lib/ops/window.c lib/ops/window.h
+core_sources += lib/ops/op_pool.c lib/ops/op_pool.h lib/ops/tmpl/pool.inc
+core_sources += lib/ops/op_pool_blocked.c
