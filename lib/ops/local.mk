@@ -18,3 +18,5 @@ core_sources += lib/ops/widen.c lib/ops/widen.h
 core_sources += lib/ops/window.c lib/ops/window.h
 core_sources += lib/ops/op_pool.c lib/ops/op_pool.h lib/ops/tmpl/pool.inc
 core_sources += lib/ops/op_pool_blocked.c
+core_sources += lib/ops/op_matmul.c lib/ops/op_matmul.h lib/ops/tmpl/matmul.inc lib/ops/tmpl/gemm_scale.inc
+core_sources += lib/ops/op_matmul_packed.c
