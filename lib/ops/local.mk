@@ -20,3 +20,6 @@ core_sources += lib/ops/op_pool.c lib/ops/op_pool.h lib/ops/tmpl/pool.inc
 core_sources += lib/ops/op_pool_blocked.c
 core_sources += lib/ops/op_matmul.c lib/ops/op_matmul.h lib/ops/tmpl/matmul.inc lib/ops/tmpl/gemm_scale.inc
 core_sources += lib/ops/op_matmul_packed.c
+core_sources += lib/ops/op_shape.c
+core_sources += lib/ops/op_transpose.c
+core_sources += lib/ops/strided.c lib/ops/strided.h lib/ops/tmpl/strided_inner.inc
