@@ -23,3 +23,5 @@ core_sources += lib/ops/op_matmul_packed.c
 core_sources += lib/ops/op_shape.c
 core_sources += lib/ops/op_transpose.c
 core_sources += lib/ops/strided.c lib/ops/strided.h lib/ops/tmpl/strided_inner.inc
+core_sources += lib/ops/op_concat.c
+core_sources += lib/ops/op_slice.c

@@ -209,7 +209,7 @@ static oi_status infer_flatten(oi_infer *x)
     oi_infer_set_fresh(x, 0, x->in[0]->dtype, 2);
     if (in->rank < 0)
         return ONNX_INFER_OK;
-    int32_t axis;
+    int32_t axis = 0;
     OI_TRY(flatten_axis(((const flatten_attr *)x->attr)->axis, in->rank, &axis));
     oi_dim dims[2] = {1, 1};
     for (int32_t i = 0; i < in->rank; i++)
@@ -221,7 +221,7 @@ static oi_status infer_flatten(oi_infer *x)
 static oi_status eval_flatten(oi_eval *e)
 {
     const oi_tensor *in = oi_eval_in(e, 0);
-    int32_t axis;
+    int32_t axis = 0;
     OI_TRY(flatten_axis(((const flatten_attr *)e->attr)->axis, in->rank, &axis));
     int64_t dims[2] = {oi_dims_count(axis, in->dim), oi_dims_count(in->rank - axis, in->dim + axis)};
     return e->host->out_view(e, 0, in, 2, dims);
