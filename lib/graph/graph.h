@@ -44,6 +44,7 @@ typedef struct {
 /* One subgraph of a node. graph->input[i] is formal for i < ninput - ncapture; the rest are fed from
  * node->in[capture[j]]. */
 typedef struct {
+    const char *name; /* of the attribute that it is: "body", "then_branch" */
     oi_graph *graph;
     uint32_t *capture;
     uint32_t ncapture;

@@ -25,3 +25,5 @@ core_sources += lib/ops/op_transpose.c
 core_sources += lib/ops/strided.c lib/ops/strided.h lib/ops/tmpl/strided_inner.inc
 core_sources += lib/ops/op_concat.c
 core_sources += lib/ops/op_slice.c
+core_sources += lib/ops/op_control.c
+core_sources += lib/ops/op_gather.c

@@ -44,7 +44,12 @@ static oi_fact *facts(oi_infer *x, uint32_t n)
 
 /* --- If -------------------------------------------------------------------------------------------------------------- */
 
-enum { ELSE_BRANCH = 0, THEN_BRANCH = 1 }; /* subgraphs in the order of their attributes' names */
+/* The subgraph to take for a condition. */
+static uint32_t branch(const oi_node *node, bool cond)
+{
+    bool first_is_then = strcmp(node->sub[0].name, "then_branch") == 0;
+    return cond == first_is_then ? 0 : 1;
+}
 
 static oi_status infer_if(oi_infer *x)
 {
@@ -54,7 +59,7 @@ static oi_status infer_if(oi_infer *x)
     for (uint32_t s = 0; s < 2; s++) {
         uint32_t n = x->node->sub[s].graph->noutput;
         OI_FAIL_IF(n != x->nout, ONNX_INFER_E_INVALID_MODEL, "a branch has %u outputs, the node has %u", n, x->nout);
-        if (cond && (*(const bool *)cond->data ? THEN_BRANCH : ELSE_BRANCH) != s)
+        if (cond && branch(x->node, *(const bool *)cond->data) != s)
             continue;
         oi_fact *outs = facts(x, n);
         if (!outs)
@@ -91,7 +96,7 @@ static oi_status eval_if(oi_eval *e)
     onnx_infer_value **outs = oi_eval_scratch_array(e, e->nout + 1, sizeof *outs);
     if (!outs)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_TRY(e->host->sub(e, *(const bool *)cond->data ? THEN_BRANCH : ELSE_BRANCH, 0, NULL, e->nout, outs));
+    OI_TRY(e->host->sub(e, branch(e->node, *(const bool *)cond->data), 0, NULL, e->nout, outs));
     return take_outputs(e, e->nout, outs);
 }
 
