@@ -45,6 +45,8 @@ tests_unit_test_tensor_SOURCES = tests/unit/test_tensor.c
 tests_unit_test_tensor_CPPFLAGS = $(check_cppflags)
 tests_unit_test_tensor_LDADD = $(check_ldadd)
 
+include tests/kernels/local.mk
+
 if HAVE_CHECK
 check_PROGRAMS += $(check_suites)
 TESTS += $(check_suites)

@@ -12,8 +12,8 @@
  * How to use it:
  *   prepare:  fill oi_conv_shape (all fields; oi_conv_out_size helps); OI_TRY(oi_conv_plan_init(&plan, kernels, &shape));
  *             allocate plan.packed floats, 64-byte aligned, and oi_conv_pack_weights(&plan, w, scale, packed).
- *             The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed ones the
- *             stride) and the table, not on h, w, pads or n: one copy serves the plans of every input size.
+ *             The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed ones on
+ *             strides and dilations) and the table, not on n, h, w or pads: one copy serves every input size.
  *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one workspace:
  *             oi_conv_run(&plan, &args, task, workspace);
  *             workspace: plan.workspace floats, 64-byte aligned, one for each thread; needs no clearing.
@@ -32,7 +32,6 @@ typedef enum oi_conv_algo {
     OI_CONV_DIRECT,    /* taps straight from the input or from a padded strip */
     OI_CONV_POINTWISE, /* 1x1, stride 1, no pads: pixels flattened */
     OI_CONV_DEPTHWISE, /* one channel in, one out */
-    OI_CONV_PHASES,    /* transposed: one direct convolution for each stride phase */
     OI_CONV_WINOGRAD   /* place kept; not chosen yet */
 } oi_conv_algo;
 
@@ -44,12 +43,16 @@ typedef struct oi_conv_plan {
     size_t workspace; /* floats for each thread; may be 0 */
     size_t packed;    /* floats of packed weights */
     /* The rest is the driver's own. */
-    size_t rows, strips;           /* output rows (or pixels) of a task, tasks along them */
-    size_t panels, panel_tasks;    /* output vectors of a task, tasks along them */
-    size_t in_blocks, kc_last;     /* input channel blocks of a reduction and the channels of the last one */
-    bool copy;                     /* the input goes through a zero-padded strip */
-    bool panel_outer;
-    size_t strip_h, strip_w;
+    size_t in_lanes;            /* channels of an input block: vl, or 1 for a plain input */
+    size_t in_blocks;           /* input channel blocks in all */
+    size_t panels;              /* register tile columns of the output, over all groups */
+    size_t panel_blocks;        /* input blocks that the longest panel reads */
+    size_t phase_h, phase_w;    /* stride phases: 1 unless transposed */
+    size_t rows, strips;        /* output rows of a task (pixels when flattened), tasks along them */
+    size_t chunk, chunks;       /* panels of a task (depthwise: channel blocks), tasks along them */
+    size_t strip_h, strip_w;    /* the zero-padded copy of the input that a task makes, when `copy` is set */
+    size_t strip_blocks;
+    bool copy;
 } oi_conv_plan;
 
 typedef struct oi_conv_args {

@@ -30,8 +30,11 @@ typedef struct oi_gemm_plan {
     size_t n_tasks;
     size_t workspace; /* floats for each thread; may be 0 */
     /* The rest is the driver's own. */
-    size_t mc, nc, kc, m_tasks, n_tasks_n;
-    int algo;
+    size_t mc, m_tasks;     /* rows of a task, tasks along them */
+    size_t chunk, n_chunks; /* panels of a task, tasks along them */
+    size_t kc;              /* depth of one pass */
+    size_t group;           /* products of a task */
+    size_t a_stride;        /* row stride of a packed block of A */
 } oi_gemm_plan;
 
 typedef struct oi_gemm_args {

@@ -3,10 +3,13 @@
 #   isa_sources += lib/kernels/isa/x.c   compiled for each instruction set of this build, with
 #                                        -DOI_KERN_<GENERIC|SSE2|AVX2|AVX512|NEON>
 # config.h has OI_HAVE_ISA_<SSE2|AVX2|AVX512|NEON> for the sets beside generic.
+core_sources += lib/kernels/conv.c
+core_sources += lib/kernels/conv.h
+core_sources += lib/kernels/gemm.c
+core_sources += lib/kernels/gemm.h
 core_sources += lib/kernels/kernels.c
 core_sources += lib/kernels/kernels.h
-core_sources += lib/kernels/gemm.h
-core_sources += lib/kernels/conv.h
+core_sources += lib/kernels/panel.h
 
 isa_sources += lib/kernels/isa/binary.c
 isa_sources += lib/kernels/isa/depthwise.c
