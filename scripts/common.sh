@@ -18,12 +18,24 @@ die() {
     exit 1
 }
 
-# quietly NAME COMMAND...: runs a command with its output in a log that is shown if the command fails.
+# quietly NAME COMMAND...: runs a command with its output in a log that is shown if the command fails; on a terminal
+# the last line of the log and the time taken are shown meanwhile.
 quietly() {
-    local log=$ONNX_INFER_CACHE/logs/$1.log
+    local log=$ONNX_INFER_CACHE/logs/$1.log rc=0 begun=$SECONDS
     shift
-    "$@" >"$log" 2>&1 && return
-    local rc=$?
+    if [ -t 2 ]; then
+        "$@" >"$log" 2>&1 </dev/null &
+        local pid=$!
+        while kill -0 $pid 2>/dev/null; do
+            printf '\r\033[K  %d s  %.70s' $((SECONDS - begun)) "$(tail -n 1 "$log" | tr -cd '[:print:]')" >&2
+            sleep 0.5
+        done
+        printf '\r\033[K' >&2
+        wait $pid || rc=$?
+    else
+        "$@" >"$log" 2>&1 </dev/null || rc=$?
+    fi
+    [ $rc != 0 ] || return 0
     tail -n 40 "$log"
     die "failed ($rc): $* (all of its output: $log)"
 }

@@ -5,6 +5,7 @@
 set -u
 [ -z "${OI_SAN_CFLAGS:-}" ] || { echo "skipped: a sanitizer build is not for installing"; exit 77; }
 command -v pkg-config >/dev/null || { echo "skipped: pkg-config is not installed"; exit 77; }
+: "${top_srcdir:?run by make check}" "${top_builddir:?run by make check}"
 CC=${CC:-cc}
 READELF=${READELF:-readelf}
 work=$(mktemp -d "${TMPDIR:-/tmp}/onnx_infer_install.XXXXXX") || exit 1
@@ -81,6 +82,19 @@ programs() {
 programs "$work/first" "as installed"
 mv "$work/first" "$work/moved"
 programs "$work/moved" "after moving"
+
+# --- the README's first program ----------------------------------------------------------------------------------
+readme_program() {
+    awk '/^```cpp$/ { on = 1; next } /^```$/ { if (on) exit } on' "$top_srcdir/README.md" >"$work/hello.cpp"
+    PKG_CONFIG_PATH=$work/moved/$(dirname "$pc")
+    export PKG_CONFIG_PATH
+    # shellcheck disable=SC2046
+    "$1" -std=c++17 -Wall -Wextra -Werror -o "$work/hello" "$work/hello.cpp" $(pkg-config --cflags --libs onnx_infer) &&
+        LD_LIBRARY_PATH=$work/moved/$libdir "$work/hello" "$top_srcdir/tests/data/seed-models/simple_cnn/model.onnx" &&
+        ! LD_LIBRARY_PATH=$work/moved/$libdir "$work/hello" "$work/no-such-model.onnx"
+}
+nm -D "$work/moved/$libdir/libonnx_infer.so" 2>/dev/null | grep -q onnx_infer_run &&
+    for c in $cxx; do check "the README's first program, $c" readme_program "$c"; done
 
 # --- the header alone --------------------------------------------------------------------------------------------
 echo '#include <onnx_infer.h>' >"$work/alone.c"
