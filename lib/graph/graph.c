@@ -116,6 +116,8 @@ oi_status oi_graph_set_fact(oi_graph *g, oi_value_id v, const oi_fact *fact)
         *mine = fresh;
         f.konst = mine;
     }
+    if (old.konst && !f.konst)
+        oi_tensor_clear((oi_tensor *)old.konst);
     g->value[v].fact = f;
     return ONNX_INFER_OK;
 }
@@ -283,7 +285,7 @@ oi_status oi_graph_add_node(oi_graph *g, const oi_op *op, const char *name, void
         oi_value_id *v = &out[defined];
         if (*v == OI_NONE)
             status = oi_graph_add_value(g, NULL, v);
-        else if (*v >= g->nvalue || g->value[*v].def != OI_NONE || g->value[*v].is_input || g->value[*v].fact.konst)
+        else if (*v >= g->nvalue || g->value[*v].def != OI_NONE || g->value[*v].is_input)
             status = oi_fail(ONNX_INFER_E_INVALID_MODEL, "output %u of node '%s' is defined twice: '%s'", defined, n.name,
                              *v < g->nvalue ? g->value[*v].name : "");
         if (!status) {

@@ -37,7 +37,7 @@ void oi_infer_set_same(oi_infer *x, uint32_t out, uint32_t in)
         oi_infer_set(x, out, f->dtype, f->shape.rank, f->shape.dim);
 }
 
-static oi_status fail_broadcast(const oi_infer *x, uint32_t in, int32_t axis, oi_dim got, oi_dim expected)
+static oi_status fail_broadcast(uint32_t in, int32_t axis, oi_dim got, oi_dim expected)
 {
     oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "input %u has %lld elements along axis %d of the result, the inputs before it %lld: "
             "they do not broadcast", in, (long long)got, axis, (long long)expected);
@@ -66,7 +66,7 @@ oi_status oi_infer_broadcast(oi_infer *x, uint32_t first, uint32_t count, oi_sha
             int32_t axis = r.rank - f->shape.rank + i;
             oi_dim a = r.dim[axis], b = f->shape.dim[i];
             if (oi_dim_is_number(a) && oi_dim_is_number(b) && a != b && a != 1 && b != 1)
-                return fail_broadcast(x, k, axis, b, a);
+                return fail_broadcast(k, axis, b, a);
             r.dim[axis] = oi_dim_broadcast(x->syms, a, b);
         }
     }

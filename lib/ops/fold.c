@@ -1,0 +1,123 @@
+/* Evaluating single nodes by their reference, for constant folding and for the content of facts. */
+#include "ops/infer.h"
+
+#include <string.h>
+
+typedef struct {
+    oi_eval eval; /* first: the host's functions get it */
+    oi_tensor *out;
+} folder;
+
+static oi_status host_out(oi_eval *e, uint32_t i, oi_dtype dtype, int32_t rank, const int64_t *dims, oi_tensor **t)
+{
+    folder *f = (folder *)e;
+    oi_tensor_clear(&f->out[i]);
+    *t = &f->out[i];
+    return oi_tensor_create(e->alloc, dtype, rank, dims, *t);
+}
+
+static oi_status host_out_view(oi_eval *e, uint32_t i, const oi_tensor *src, int32_t rank, const int64_t *dims)
+{
+    folder *f = (folder *)e;
+    oi_tensor view;
+    if (src->buf)
+        oi_tensor_share_as(&view, src, rank, dims);
+    else /* nobody would keep the storage alive */
+        OI_TRY(oi_tensor_clone(e->alloc, src, &view));
+    view.rank = rank;
+    if (rank)
+        memcpy(view.dim, dims, (size_t)rank * sizeof *dims);
+    oi_tensor_clear(&f->out[i]);
+    f->out[i] = view;
+    return ONNX_INFER_OK;
+}
+
+static oi_status host_out_value(oi_eval *e, uint32_t i, onnx_infer_value *v)
+{
+    folder *f = (folder *)e;
+    bool tensor = v->kind == ONNX_INFER_TENSOR;
+    if (tensor) {
+        oi_tensor_clear(&f->out[i]);
+        oi_tensor_share(&f->out[i], &v->tensor);
+    }
+    oi_value_release(v);
+    OI_FAIL_IF(!tensor, ONNX_INFER_E_DATA_DEPENDENT, "output %u is no tensor", i);
+    return ONNX_INFER_OK;
+}
+
+static oi_status host_parallel(oi_eval *e, size_t n, oi_status (*body)(void *arg, size_t i), void *arg)
+{
+    (void)e;
+    for (size_t i = 0; i < n; i++)
+        OI_TRY(body(arg, i));
+    return ONNX_INFER_OK;
+}
+
+static oi_status host_sub(oi_eval *e, uint32_t sub, uint32_t nin, onnx_infer_value *const *in, uint32_t nout,
+                          onnx_infer_value **out)
+{
+    (void)sub, (void)nin, (void)in, (void)nout, (void)out;
+    return oi_fail(ONNX_INFER_E_DATA_DEPENDENT, "%s runs a subgraph", e->op->name);
+}
+
+static oi_status host_check(oi_eval *e)
+{
+    (void)e;
+    return ONNX_INFER_OK;
+}
+
+static const oi_eval_host fold_host = {
+    .out = host_out, .out_view = host_out_view, .out_value = host_out_value, .parallel = host_parallel, .sub = host_sub,
+    .check = host_check,
+};
+
+uint32_t oi_node_formal_inputs(const oi_node *n)
+{
+    uint32_t formal = n->nin;
+    for (uint32_t i = 0; i < n->nsub; i++) {
+        for (uint32_t k = 0; k < n->sub[i].ncapture; k++) {
+            if (n->sub[i].capture[k] < formal)
+                formal = n->sub[i].capture[k];
+        }
+    }
+    return formal;
+}
+
+oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
+{
+    const oi_node *n = &g->node[id];
+    folder f = {.out = out};
+    f.eval = (oi_eval){.host = &fold_host, .alloc = oi_arena_alloc_of(g->arena), .op = n->op, .node = n, .attr = n->attr,
+                       .nin = nin, .nout = n->nout, .in = in};
+    memset(out, 0, n->nout * sizeof *out);
+    OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || n->nsub || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
+               "%s is not evaluated ahead of a run", n->op->name);
+    oi_status status = n->op->eval(&f.eval);
+    oi_eval_scratch_free(&f.eval);
+    if (status) {
+        for (uint32_t i = 0; i < n->nout; i++)
+            oi_tensor_clear(&out[i]);
+    }
+    return status;
+}
+
+oi_status oi_fold_node(const oi_graph *g, oi_node_id id, oi_tensor *out)
+{
+    const oi_node *n = &g->node[id];
+    const oi_alloc *alloc = oi_arena_alloc_of(g->arena);
+    const oi_tensor **in = oi_alloc_array(alloc, n->nin + 1, sizeof *in);
+    memset(out, 0, n->nout * sizeof *out);
+    if (!in)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_status status = ONNX_INFER_OK;
+    for (uint32_t i = 0; i < n->nin && !status; i++) {
+        const oi_fact *f = oi_graph_fact(g, n->in[i]);
+        if (f && !f->konst)
+            status = oi_fail(ONNX_INFER_E_DATA_DEPENDENT, "input %u is not constant", i);
+        in[i] = f ? f->konst : NULL;
+    }
+    if (!status)
+        status = oi_fold_eval(g, id, n->nin, in, out);
+    oi_free_mem(alloc, in);
+    return status;
+}
