@@ -15,3 +15,18 @@ lib/onnx/onnx.pb-c.c: lib/onnx/onnx.proto
 	$(AM_V_at)$(PROTOC_C) --c_out=lib/onnx -I$(srcdir)/lib/onnx $(srcdir)/lib/onnx/onnx.proto
 lib/onnx/onnx.pb-c.h: lib/onnx/onnx.pb-c.c
 	@test -f $@ || { rm -f $<; $(MAKE) $(AM_MAKEFLAGS) $<; }
+core_sources += lib/onnx/file.c
+core_sources += lib/onnx/file.h
+core_sources += lib/onnx/import.c
+core_sources += lib/onnx/import.h
+core_sources += lib/onnx/import_attr.c
+core_sources += lib/onnx/import_function.c
+core_sources += lib/onnx/import_graph.c
+core_sources += lib/onnx/import_node.c
+core_sources += lib/onnx/model_file.h
+core_sources += lib/onnx/names.c
+core_sources += lib/onnx/names.h
+core_sources += lib/onnx/tensor_proto.c
+core_sources += lib/onnx/tensor_proto.h
+core_sources += lib/onnx/wire.c
+core_sources += lib/onnx/wire.h

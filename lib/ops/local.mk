@@ -5,3 +5,7 @@ core_sources += lib/ops/fold.c
 core_sources += lib/ops/infer.c
 core_sources += lib/ops/graph_clone.c
 core_sources += lib/ops/graph_verify.c
+core_sources += lib/ops/import_util.c
+core_sources += lib/ops/eval_util.c
+core_sources += lib/ops/op_identity.c
+core_sources += lib/ops/op_table.c

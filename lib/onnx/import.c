@@ -1,0 +1,382 @@
+/* Loads a model: bytes, scan, protobuf-c, then the import of what it holds. */
+#include "onnx/import.h"
+
+#include "onnx/wire.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_ISSUES = 1000, MAX_WIRE_DEPTH = 16, WIRE_LEVELS_PER_GRAPH = 3, MESSAGES_PER_NODE = 16 };
+
+const char *oi_domain_norm(const char *domain)
+{
+    return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
+}
+
+oi_status oi_importer_issue(oi_importer *im, oi_status status)
+{
+    if (status == ONNX_INFER_OK || status == ONNX_INFER_E_OUT_OF_MEMORY || status == ONNX_INFER_E_CANCELLED ||
+        status == ONNX_INFER_E_LIMIT || status == ONNX_INFER_E_INTERNAL || im->nissue == MAX_ISSUES)
+        return status;
+    OI_TRY(oi_arena_grow(im->scratch, &im->issue, &im->issue_cap, im->nissue + 1, sizeof *im->issue));
+    im->issue[im->nissue++] = *oi_error_current();
+    return ONNX_INFER_OK;
+}
+
+int64_t oi_importer_opset(const oi_importer *im, const oi_frame *frame, const char *domain)
+{
+    int64_t version = -1;
+    domain = oi_domain_norm(domain);
+    if (frame)
+        for (size_t i = 0; i < frame->fn->n_opset_import; i++) {
+            const OiOnnx__OperatorSetIdProto *o = frame->fn->opset_import[i];
+            if (!strcmp(oi_domain_norm(o->domain), domain) && o->version > version)
+                version = o->version;
+        }
+    for (uint32_t i = 0; version < 0 && i < im->model->nopset; i++)
+        if (!strcmp(im->model->opset[i].domain, domain))
+            version = im->model->opset[i].version;
+    return version;
+}
+
+/* protobuf-c's memory: an arena that goes when the load ends. */
+typedef struct {
+    oi_arena *arena;
+    bool full;
+} pb_memory;
+
+static void *pb_alloc(void *user, size_t n)
+{
+    pb_memory *m = user;
+    void *p = oi_arena_mem(m->arena, n);
+    m->full |= !p;
+    return p;
+}
+
+static void pb_free(void *user, void *p)
+{
+    (void)user;
+    (void)p;
+}
+
+oi_status oi_onnx_unpack(const oi_alloc *a, oi_arena *arena, const oi_bytes *bytes, const ProtobufCMessageDescriptor *type,
+                         uint64_t max_nodes, uint64_t max_depth, ProtobufCMessage **out)
+{
+    uint64_t depth = MAX_WIRE_DEPTH + WIRE_LEVELS_PER_GRAPH * max_depth;
+    oi_wire_limits limits = {max_nodes, max_nodes * MESSAGES_PER_NODE, depth < 1000 ? (uint32_t)depth : 1000};
+    oi_wire_skeleton skeleton;
+    pb_memory memory = {arena, false};
+    ProtobufCAllocator allocator = {pb_alloc, pb_free, &memory};
+    OI_TRY(oi_wire_scan(a, bytes->data, bytes->size, type, &limits, &skeleton));
+    *out = protobuf_c_message_unpack(type, &allocator, skeleton.size, skeleton.data);
+    oi_free_mem(a, skeleton.data);
+    OI_FAIL_IF(!*out && memory.full, ONNX_INFER_E_OUT_OF_MEMORY, "out of memory while reading the model");
+    OI_FAIL_IF(!*out, ONNX_INFER_E_PARSE, "the bytes are no %s", type->short_name);
+    return ONNX_INFER_OK;
+}
+
+static oi_status add_property(oi_onnx_model *m, oi_onnx_property *list, const char *key, const char *value)
+{
+    if (!value)
+        return ONNX_INFER_OK;
+    char *copy = oi_arena_text(m->graph->arena, value);
+    if (!copy)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    list[m->nproperty++] = (oi_onnx_property){key, copy};
+    return ONNX_INFER_OK;
+}
+
+static oi_status read_properties(oi_onnx_model *m, const OiOnnx__ModelProto *p)
+{
+    oi_arena *arena = m->graph->arena;
+    oi_onnx_property *list = oi_arena_array(arena, 8, sizeof *list);
+    oi_onnx_property *meta = oi_arena_array(arena, p->n_metadata_props + 1, sizeof *meta);
+    char number[24];
+    if (!list || !meta)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    m->property = list;
+    m->metadata = meta;
+    OI_TRY(add_property(m, list, "producer_name", p->producer_name));
+    OI_TRY(add_property(m, list, "producer_version", p->producer_version));
+    OI_TRY(add_property(m, list, "graph_name", p->graph->name));
+    OI_TRY(add_property(m, list, "doc", p->doc_string));
+    OI_TRY(add_property(m, list, "domain", p->domain));
+    snprintf(number, sizeof number, "%" PRId64, p->model_version);
+    OI_TRY(add_property(m, list, "version", p->has_model_version ? number : NULL));
+    snprintf(number, sizeof number, "%" PRId64, p->ir_version);
+    OI_TRY(add_property(m, list, "ir_version", number));
+    for (size_t i = 0; i < p->n_metadata_props; i++) {
+        meta[i].key = oi_arena_text(arena, oi_text_or_empty(p->metadata_props[i]->key));
+        meta[i].value = oi_arena_text(arena, oi_text_or_empty(p->metadata_props[i]->value));
+        if (!meta[i].key || !meta[i].value)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        m->nmetadata++;
+    }
+    return ONNX_INFER_OK;
+}
+
+/* Each domain once, with the highest version that the model names for it. */
+static oi_status read_opsets(oi_importer *im, const OiOnnx__ModelProto *p)
+{
+    oi_onnx_model *m = im->model;
+    oi_names seen = {.alloc = im->o.alloc};
+    oi_onnx_opset *list = oi_arena_array(m->graph->arena, p->n_opset_import + 1, sizeof *list);
+    oi_status status = list ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    m->opset = list;
+    for (size_t i = 0; !status && i < p->n_opset_import; i++) {
+        const OiOnnx__OperatorSetIdProto *o = p->opset_import[i];
+        const char *domain = oi_domain_norm(o->domain);
+        bool added;
+        const uint32_t *there = oi_names_find(&seen, domain);
+        if (there) {
+            if (list[*there].version < o->version)
+                list[*there].version = o->version;
+            continue;
+        }
+        status = oi_names_put(&seen, domain, m->nopset, &added);
+        list[m->nopset] = (oi_onnx_opset){oi_arena_text(m->graph->arena, domain), o->version};
+        if (!status && !list[m->nopset++].domain)
+            status = ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    oi_names_clear(&seen);
+    OI_TRY(status);
+    if (!m->nopset) /* the first IR versions have no opsets */
+        list[m->nopset++] = (oi_onnx_opset){"", 1};
+    return ONNX_INFER_OK;
+}
+
+static void warn_of_versions(const oi_importer *im)
+{
+    const oi_onnx_model *m = im->model;
+    if (m->ir_version > OI_ONNX_MAX_IR)
+        oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING, "the model has IR version %" PRId64 ", this build knows %d: what is newer in it is ignored",
+                     m->ir_version, OI_ONNX_MAX_IR);
+    for (uint32_t i = 0; i < m->nopset; i++) {
+        int32_t newest = oi_op_newest_opset(m->opset[i].domain);
+        if (newest && m->opset[i].version > newest)
+            oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING,
+                         "the model has opset %" PRId64 " of '%s', this build knows %d: its operators are taken as in %d",
+                         m->opset[i].version, m->opset[i].domain, newest, newest);
+    }
+}
+
+static void clear_tensor(void *t)
+{
+    oi_tensor_clear(t);
+}
+
+static oi_status read_default(oi_importer *im, const OiOnnx__TensorProto *dense, const OiOnnx__SparseTensorProto *sparse,
+                              oi_onnx_port *port)
+{
+    oi_arena *arena = im->model->graph->arena;
+    oi_tensor *t = oi_arena_mem(arena, sizeof *t);
+    if (!t)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(oi_importer_issue(im, dense ? oi_onnx_read_tensor(&im->reader, dense, t) : oi_onnx_read_sparse(&im->reader, sparse, t)));
+    if (!t->buf)
+        return ONNX_INFER_OK; /* an issue */
+    oi_status status = oi_arena_on_destroy(arena, clear_tensor, t);
+    if (status)
+        oi_tensor_clear(t);
+    else
+        port->initial = t;
+    return status;
+}
+
+/* Initializers of the names of inputs. */
+static oi_status read_defaults(oi_importer *im, const OiOnnx__GraphProto *p, const oi_names *inputs, oi_onnx_port *port)
+{
+    for (size_t i = 0; i < p->n_initializer; i++) {
+        const uint32_t *at = oi_names_find(inputs, oi_text_or_empty(p->initializer[i]->name));
+        if (at && !port[*at].initial)
+            OI_TRY(read_default(im, p->initializer[i], NULL, &port[*at]));
+    }
+    for (size_t i = 0; i < p->n_sparse_initializer; i++) {
+        const OiOnnx__SparseTensorProto *s = p->sparse_initializer[i];
+        const uint32_t *at = s->values ? oi_names_find(inputs, oi_text_or_empty(s->values->name)) : NULL;
+        if (at && !port[*at].initial)
+            OI_TRY(read_default(im, NULL, s, &port[*at]));
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status read_ports(oi_importer *im, const OiOnnx__GraphProto *p)
+{
+    oi_onnx_model *m = im->model;
+    oi_graph *g = m->graph;
+    oi_onnx_port *in = oi_arena_array(g->arena, g->ninput + 1, sizeof *in);
+    oi_onnx_port *out = oi_arena_array(g->arena, g->noutput + 1, sizeof *out);
+    oi_names inputs = {.alloc = im->o.alloc};
+    oi_status status = in && out ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    m->input = in;
+    m->output = out;
+    for (uint32_t i = 0; !status && i < g->ninput; i++, m->ninput++) {
+        bool added;
+        in[i] = (oi_onnx_port){.name = g->value[g->input[i]].name, .fact = g->value[g->input[i]].fact};
+        status = oi_names_put(&inputs, in[i].name, i, &added);
+    }
+    if (!status)
+        status = read_defaults(im, p, &inputs, in);
+    oi_names_clear(&inputs);
+    OI_TRY(status);
+    for (uint32_t i = 0; i < g->noutput; i++, m->noutput++) {
+        out[i].name = oi_arena_text(g->arena, oi_text_or_empty(p->output[i]->name));
+        if (!out[i].name)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        if (oi_import_read_type(im, g, p->output[i]->type, &out[i].fact))
+            out[i].fact = oi_fact_unknown();
+    }
+    return ONNX_INFER_OK;
+}
+
+/* The failure of a model with issues: the first one's record, with a message about all. */
+static oi_status fail_with_issues(const oi_importer *im)
+{
+    oi_error e = im->issue[0];
+    if (im->nissue > 1) {
+        size_t n = (size_t)snprintf(e.message, sizeof e.message, "%u problems: ", im->nissue);
+        for (uint32_t i = 0; i < im->nissue && n < sizeof e.message; i++)
+            n += (size_t)snprintf(e.message + n, sizeof e.message - n, "%s%s", i ? "; " : "", im->issue[i].message);
+    }
+    *oi_error_current() = e;
+    return e.status;
+}
+
+static oi_status import_all(oi_importer *im)
+{
+    oi_onnx_model *m = im->model;
+    const OiOnnx__ModelProto *p = im->proto;
+    OI_FAIL_IF(!p->graph, ONNX_INFER_E_PARSE, "the file has no graph; is it an ONNX model?");
+    m->ir_version = p->ir_version;
+    im->nodes_total = p->graph->n_node;
+    OI_TRY(read_properties(m, p));
+    OI_TRY(read_opsets(im, p));
+    warn_of_versions(im);
+    OI_TRY(oi_import_index_functions(im));
+    oi_scope top = {.g = m->graph, .prefix = "", .names.alloc = im->o.alloc};
+    oi_status status = oi_import_graph(im, &top, p->graph);
+    oi_scope_clear(&top);
+    OI_TRY(status);
+    OI_TRY(read_ports(im, p->graph));
+    m->in_place = im->reader.in_place;
+    m->copied = im->reader.copied;
+    if (im->nissue && !im->o.keep_issues)
+        return fail_with_issues(im);
+    if (!im->nissue)
+        return ONNX_INFER_OK;
+    m->issue = oi_arena_copy(m->graph->arena, im->issue, im->nissue * sizeof *im->issue);
+    m->nissue = m->issue ? im->nissue : 0;
+    return m->issue ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+}
+
+static oi_status load(const oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out)
+{
+    oi_importer im = {.o = *o};
+    im.o.max_nodes = o->max_nodes ? o->max_nodes : 1000000;
+    im.o.max_depth = o->max_depth ? o->max_depth : 64;
+    im.o.max_tensor_bytes = o->max_tensor_bytes ? o->max_tensor_bytes : (uint64_t)64 << 30;
+    im.functions.alloc = o->alloc;
+    im.reader = (oi_tensor_reader){.alloc = o->alloc, .bytes = bytes, .source = source, .max_tensor_bytes = im.o.max_tensor_bytes};
+    im.scratch = oi_arena_create(o->alloc);
+    oi_graph *g = im.scratch ? oi_graph_create(o->alloc, o->log) : NULL;
+    ProtobufCMessage *proto = NULL;
+    oi_status status = ONNX_INFER_E_OUT_OF_MEMORY;
+    im.model = g ? oi_arena_mem(g->arena, sizeof *im.model) : NULL;
+    if (im.model) {
+        im.model->graph = g;
+        status = oi_onnx_unpack(o->alloc, im.scratch, bytes, &oi_onnx__model_proto__descriptor, im.o.max_nodes, im.o.max_depth,
+                                &proto);
+        im.proto = (const OiOnnx__ModelProto *)proto;
+    }
+    if (!status)
+        status = import_all(&im);
+    oi_names_clear(&im.functions);
+    oi_arena_destroy(im.scratch);
+    if (status)
+        oi_graph_destroy(g);
+    else
+        *out = im.model;
+    return status;
+}
+
+static oi_status finish(oi_status status, oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out)
+{
+    static const oi_onnx_options defaults;
+    if (!status)
+        status = load(bytes, source, o ? o : &defaults, out);
+    oi_bytes_clear(bytes);
+    oi_source_close(source);
+    return status;
+}
+
+oi_status oi_onnx_load_file(const char *path, const oi_onnx_options *o, oi_onnx_model **out)
+{
+    oi_source source;
+    oi_bytes bytes;
+    *out = NULL;
+    oi_status status = oi_source_file(o ? o->alloc : NULL, path, &source, &bytes);
+    status = finish(status, &bytes, &source, o, out);
+    if (status && status != ONNX_INFER_E_IO)
+        oi_error_prefix("%s: ", path);
+    return status;
+}
+
+/* The caller's free function, called only once the load has succeeded. */
+typedef struct {
+    oi_alloc alloc;
+    onnx_infer_free_fn fn;
+    void *user;
+    bool armed;
+} borrowed;
+
+static void give_back(void *user, void *data)
+{
+    borrowed *b = user;
+    oi_alloc alloc = b->alloc;
+    if (b->armed)
+        b->fn(b->user, data);
+    oi_free_mem(&alloc, b);
+}
+
+oi_status oi_onnx_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, void *user, const oi_onnx_options *o,
+                              oi_onnx_model **out)
+{
+    const oi_alloc *a = o ? o->alloc : NULL;
+    oi_source source;
+    oi_bytes bytes, hold = {0};
+    borrowed *b = NULL;
+    *out = NULL;
+    if (fn) {
+        b = oi_alloc_mem(a, sizeof *b);
+        if (!b)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        *b = (borrowed){a ? *a : oi_alloc_libc, fn, user, false};
+    }
+    oi_status status = oi_source_memory(a, p, n, b ? give_back : NULL, b, &source, &bytes);
+    if (status) {
+        oi_free_mem(a, b);
+        return status;
+    }
+    hold.buf = oi_buffer_retain(bytes.buf); /* so that b is there when the answer is known */
+    status = finish(ONNX_INFER_OK, &bytes, &source, o, out);
+    if (b)
+        b->armed = !status;
+    oi_bytes_clear(&hold);
+    return status;
+}
+
+oi_status oi_onnx_load_reader(const onnx_infer_reader *r, const oi_onnx_options *o, oi_onnx_model **out)
+{
+    oi_source source;
+    oi_bytes bytes;
+    *out = NULL;
+    oi_status status = oi_source_reader(o ? o->alloc : NULL, r, &source, &bytes);
+    return finish(status, &bytes, &source, o, out);
+}
+
+void oi_onnx_free(oi_onnx_model *m)
+{
+    if (m)
+        oi_graph_destroy(m->graph);
+}

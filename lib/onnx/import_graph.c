@@ -1,0 +1,209 @@
+/* Imports graphs: ports, constants, names and captures, nodes, hints. */
+#include "onnx/import.h"
+
+#include <string.h>
+
+void oi_scope_clear(oi_scope *s)
+{
+    oi_names_clear(&s->names);
+}
+
+/* Registers a value; a name that is there already is the model's fault. */
+static oi_status define(oi_scope *s, const char *name, oi_value_id v)
+{
+    bool added;
+    OI_TRY(oi_names_put(&s->names, name, v, &added));
+    if (added)
+        return ONNX_INFER_OK;
+    oi_fail(ONNX_INFER_E_INVALID_MODEL, "'%s' is defined more than once", name);
+    return oi_error_at_tensor(name);
+}
+
+/* The name that a value gets in the graph. */
+static const char *prefixed(oi_importer *im, const oi_scope *s, const char *name)
+{
+    return s->prefix[0] ? oi_arena_format(im->scratch, "%s%.200s", s->prefix, name) : name;
+}
+
+static oi_status add_const(oi_importer *im, oi_scope *s, const char *name, oi_tensor *t)
+{
+    oi_value_id v;
+    const char *full = prefixed(im, s, name);
+    oi_status status = full ? oi_graph_add_const(s->g, full, t, &v) : ONNX_INFER_E_OUT_OF_MEMORY;
+    if (status) {
+        oi_tensor_clear(t);
+        return status;
+    }
+    return define(s, name, v);
+}
+
+static oi_status capture(oi_importer *im, oi_scope *s, const char *name, oi_value_id outer, oi_value_id *out)
+{
+    const oi_value *from = &s->parent->g->value[outer];
+    if (from->fact.konst && !from->is_input) {
+        oi_tensor t;
+        oi_tensor_share(&t, from->fact.konst);
+        OI_TRY(add_const(im, s, name, &t));
+        *out = *oi_names_find(&s->names, name);
+        return ONNX_INFER_OK;
+    }
+    oi_fact fact = from->fact;
+    OI_TRY(oi_graph_add_input(s->g, name, &fact, out));
+    OI_TRY(oi_arena_grow(im->scratch, &s->captured, &s->captured_cap, s->ncaptured + 1, sizeof *s->captured));
+    s->captured[s->ncaptured++] = outer;
+    return define(s, name, *out);
+}
+
+oi_status oi_scope_find(oi_importer *im, oi_scope *s, const char *name, oi_value_id *out, bool *found)
+{
+    const uint32_t *v = oi_names_find(&s->names, name);
+    *found = v != NULL;
+    *out = v ? *v : OI_NONE;
+    if (v || !s->parent)
+        return ONNX_INFER_OK;
+    oi_value_id outer;
+    OI_TRY(oi_scope_find(im, s->parent, name, &outer, found));
+    if (!*found || outer == OI_NONE)
+        return ONNX_INFER_OK;
+    return capture(im, s, name, outer, out);
+}
+
+static oi_status declare_constant(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p)
+{
+    oi_tensor t;
+    if (p->n_output != 1 || !p->output[0][0])
+        return oi_fail(ONNX_INFER_E_INVALID_MODEL, "a Constant node has no output");
+    OI_TRY(oi_import_constant(im, s, p, &t));
+    return add_const(im, s, p->output[0], &t);
+}
+
+static oi_status declare_outputs(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, const oi_names *bound)
+{
+    for (size_t i = 0; i < p->n_output; i++) {
+        const char *name = p->output[i];
+        if (!name[0])
+            continue;
+        const uint32_t *there = bound ? oi_names_find(bound, name) : NULL;
+        oi_value_id v = there ? *there : OI_NONE;
+        if (v == OI_NONE) {
+            const char *full = prefixed(im, s, name);
+            OI_TRY(full ? oi_graph_add_value(s->g, full, &v) : ONNX_INFER_E_OUT_OF_MEMORY);
+        }
+        OI_TRY(define(s, name, v));
+    }
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_scope_declare(oi_importer *im, oi_scope *s, size_t n, OiOnnx__NodeProto *const *node, const oi_names *bound)
+{
+    for (size_t i = 0; i < n; i++) {
+        oi_status status = oi_import_is_constant(im, node[i]) ? declare_constant(im, s, node[i])
+                                                              : declare_outputs(im, s, node[i], bound);
+        if (status) {
+            const char *name = oi_import_node_name(im, s, node[i]);
+            oi_error_prefix("node '%s' (%s): ", name, oi_text_or_empty(node[i]->op_type));
+            oi_error_at_node(name, oi_text_or_empty(node[i]->op_type));
+            OI_TRY(oi_importer_issue(im, status));
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status at_port(const char *what, const char *name, oi_status status)
+{
+    if (status) {
+        oi_error_prefix("%s '%s': ", what, name);
+        oi_error_at_tensor(name);
+    }
+    return status;
+}
+
+static oi_status import_inputs(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
+{
+    for (size_t i = 0; i < p->n_input; i++) {
+        const char *name = oi_text_or_empty(p->input[i]->name);
+        oi_value_id v;
+        oi_fact fact;
+        OI_TRY(oi_importer_issue(im, at_port("input", name, oi_import_read_type(im, s->g, p->input[i]->type, &fact))));
+        OI_TRY(oi_graph_add_input(s->g, name, &fact, &v));
+        OI_TRY(oi_importer_issue(im, define(s, name, v)));
+    }
+    return ONNX_INFER_OK;
+}
+
+/* Initializers, but those of inputs: they are defaults and belong to the ports. */
+static oi_status import_constants(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
+{
+    for (size_t i = 0; i < p->n_initializer + p->n_sparse_initializer; i++) {
+        bool dense = i < p->n_initializer;
+        const OiOnnx__TensorProto *tp = dense ? p->initializer[i] : NULL;
+        const OiOnnx__SparseTensorProto *sp = dense ? NULL : p->sparse_initializer[i - p->n_initializer];
+        const char *name = oi_text_or_empty(dense ? tp->name : sp->values ? sp->values->name : NULL);
+        const uint32_t *there = oi_names_find(&s->names, name);
+        oi_tensor t;
+        if (there && *there != OI_NONE && s->g->value[*there].is_input)
+            continue;
+        oi_status status = dense ? oi_onnx_read_tensor(&im->reader, tp, &t) : oi_onnx_read_sparse(&im->reader, sp, &t);
+        if (!status)
+            status = add_const(im, s, name, &t);
+        OI_TRY(oi_importer_issue(im, status));
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status import_outputs(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
+{
+    for (size_t i = 0; i < p->n_output; i++) {
+        const char *name = oi_text_or_empty(p->output[i]->name);
+        oi_value_id v;
+        bool found;
+        OI_TRY(oi_scope_find(im, s, name, &v, &found));
+        if (!found || v == OI_NONE) {
+            oi_fail(ONNX_INFER_E_INVALID_MODEL, "output '%s' of the graph is made by no node", name);
+            OI_TRY(oi_importer_issue(im, oi_error_at_tensor(name)));
+            OI_TRY(oi_graph_add_value(s->g, name, &v)); /* so that ports stay in order */
+        }
+        OI_TRY(oi_graph_mark_output(s->g, v));
+    }
+    return ONNX_INFER_OK;
+}
+
+/* Declared types of inner values and outputs: whatever is wrong with them is no reason to refuse the model. */
+static oi_status import_hints(oi_importer *im, oi_scope *s, size_t n, OiOnnx__ValueInfoProto *const *info)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *v = info[i]->name ? oi_names_find(&s->names, info[i]->name) : NULL;
+        oi_fact fact;
+        if (!v || *v == OI_NONE || !info[i]->type || s->g->value[*v].def == OI_NONE)
+            continue;
+        oi_status status = oi_import_read_type(im, s->g, info[i]->type, &fact);
+        if (status == ONNX_INFER_E_OUT_OF_MEMORY)
+            return status;
+        if (!status)
+            OI_TRY(oi_graph_set_fact(s->g, *v, &fact));
+    }
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_import_graph(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
+{
+    OI_FAIL_IF(s->depth > im->o.max_depth, ONNX_INFER_E_LIMIT, "graphs are nested more than %u deep; raise limit \"depth\" if that is meant",
+               (unsigned)im->o.max_depth);
+    s->g->name = oi_arena_text(s->g->arena, oi_text_or_empty(p->name));
+    if (!s->g->name)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(import_inputs(im, s, p));
+    OI_TRY(import_constants(im, s, p));
+    OI_TRY(oi_scope_declare(im, s, p->n_node, p->node, NULL));
+    for (size_t i = 0; i < p->n_node; i++)
+        OI_TRY(oi_import_file_node(im, s, p->node[i]));
+    OI_TRY(import_outputs(im, s, p));
+    OI_TRY(import_hints(im, s, p->n_value_info, p->value_info));
+    OI_TRY(import_hints(im, s, p->n_output, p->output));
+    if (s->unsorted && !im->nissue) {
+        oi_node_id *order;
+        uint32_t n;
+        OI_TRY(oi_importer_issue(im, oi_graph_order(s->g, &order, &n)));
+    }
+    return ONNX_INFER_OK;
+}
