@@ -112,7 +112,7 @@ static void tile_finish(const oi_tile_args *t, int mr, int nv, const float *save
 #elif defined(OI_KERN_NEON)
 #define ROWS_1 14
 #define ROWS_2 10
-#define ROWS_3 8
+#define ROWS_3 7
 #define ROWS_4 5
 #else
 #define ROWS_1 8
@@ -165,7 +165,7 @@ oi_tile_fn *const OI_KNAME(tile)[OI_TILE_MAX_NV + 1][OI_TILE_MAX_MR + 1] = {
     {NULL, T(1, 1), T(2, 1), T(3, 1), T(4, 1), T(5, 1), T(6, 1), T(7, 1), T(8, 1), T(9, 1), T(10, 1), T(11, 1),
      T(12, 1), T(13, 1), T(14, 1)},
     {NULL, T(1, 2), T(2, 2), T(3, 2), T(4, 2), T(5, 2), T(6, 2), T(7, 2), T(8, 2), T(9, 2), T(10, 2)},
-    {NULL, T(1, 3), T(2, 3), T(3, 3), T(4, 3), T(5, 3), T(6, 3), T(7, 3), T(8, 3)},
+    {NULL, T(1, 3), T(2, 3), T(3, 3), T(4, 3), T(5, 3), T(6, 3), T(7, 3)},
     {NULL, T(1, 4), T(2, 4), T(3, 4), T(4, 4), T(5, 4)},
 #else
     {NULL, T(1, 1), T(2, 1), T(3, 1), T(4, 1), T(5, 1), T(6, 1), T(7, 1), T(8, 1)},

@@ -5,6 +5,7 @@
 enum { VL = 4 };
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
+typedef uint32_t vu __attribute__((vector_size(16)));
 typedef vi vm;
 
 static inline vf v_load(const float *p)
@@ -79,11 +80,11 @@ static inline bool v_any(vm m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
 static inline vm v_or(vm a, vm b) { return a | b; }
 static inline vm v_none(void) { return (vm){0}; }
 
-static inline vi vi_add(vi a, vi b) { return a + b; }
-static inline vi vi_sub(vi a, vi b) { return a - b; }
+static inline vi vi_add(vi a, vi b) { return (vi)((vu)a + (vu)b); }
+static inline vi vi_sub(vi a, vi b) { return (vi)((vu)a - (vu)b); }
 static inline vi vi_and(vi a, vi b) { return a & b; }
 static inline vi vi_or(vi a, vi b) { return a | b; }
-#define vi_shl(a, n) ((a) << (n))
+#define vi_shl(a, n) ((vi)((vu)(a) << (n)))
 #define vi_sra(a, n) ((a) >> (n))
 /* Only for values that fit; anything else gives an unspecified integer, as the vector units do. */
 static inline int32_t to_int(float a) { return a > -2e9f && a < 2e9f ? (int32_t)a : INT32_MIN; }
