@@ -13,3 +13,5 @@ core_sources += lib/base/status.h
 core_sources += lib/base/fpenv.h
 core_sources += lib/base/pool.c
 core_sources += lib/base/pool.h
+core_sources += lib/base/writer.c
+core_sources += lib/base/writer.h

@@ -30,3 +30,5 @@ core_sources += lib/onnx/tensor_proto.c
 core_sources += lib/onnx/tensor_proto.h
 core_sources += lib/onnx/wire.c
 core_sources += lib/onnx/wire.h
+core_sources += lib/onnx/value_file.c
+core_sources += lib/onnx/value_file.h
