@@ -252,10 +252,10 @@ oi_status oi_graph_replace_uses(oi_graph *g, oi_value_id from, oi_value_id to)
         }
         a->is_output = false;
         b->is_output = true;
-        if (!b->name[0]) {
-            b->name = a->name;
-            a->name = "";
-        }
+    }
+    if (!b->name[0]) {
+        b->name = a->name;
+        a->name = "";
     }
     return ONNX_INFER_OK;
 }

@@ -9,3 +9,4 @@ core_sources += lib/ops/import_util.c
 core_sources += lib/ops/eval_util.c
 core_sources += lib/ops/op_identity.c
 core_sources += lib/ops/op_table.c
+core_sources += lib/ops/rewrite.c

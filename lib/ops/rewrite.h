@@ -18,12 +18,12 @@ struct oi_rewrite {
     oi_graph *g;
     oi_node_id at;         /* the node that the hook was called for */
     const char *rule;      /* for the log */
+    const oi_target *target; /* NULL before lowering */
     oi_status status;      /* sticky: first failure of a builder call; the driver looks at it too */
     /* the driver's own: */
     uint32_t mark_node, mark_value;
     oi_value_id *from, *to;
-    uint32_t nreplace, replace_cap;
-    void *driver;
+    uint32_t nreplace, from_cap, to_cap;
 };
 
 /* Builders. On failure they set rw->status and return OI_NONE, and accept OI_NONE values made by a failed call, so a
@@ -49,5 +49,28 @@ bool oi_match_single_use(const oi_graph *g, oi_value_id v);
 const oi_tensor *oi_match_const(const oi_graph *g, oi_value_id v);
 /* A constant with one element (any rank), as double. */
 bool oi_match_scalar(const oi_graph *g, oi_value_id v, double *out);
+
+/* --- the driver ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name; /* for the log */
+    const char *op;   /* tried on nodes of this operator, of ai.onnx or our own; NULL: on all */
+    oi_status (*fn)(oi_rewrite *rw, oi_node_id id);
+} oi_rule;
+
+typedef struct {
+    const char *stage;       /* for the log: "declutter" */
+    const oi_target *target; /* handed to the rules */
+    uint64_t commits;        /* made so far: counts on */
+    uint64_t stop_after;     /* no rewrite more once commits has reached this; 0: no bound */
+    bool strict;             /* check the graph after each commit, and fail where a rule fails; else undo, log, go on */
+    bool exhausted;          /* set where the rules did not come to an end by themselves */
+} oi_rewriter;
+
+/* Tries the rules, in order, on every node of g and its subgraphs, and again around each change, until none applies.
+ * Nodes that nothing uses any more are removed. The graph is left uncompacted. */
+oi_status oi_rewrite_run(oi_graph *g, const oi_rule *rule, size_t nrule, oi_rewriter *r);
+/* Removes the node and every node that nothing uses then. Nothing happens where one of its outputs is used. */
+oi_status oi_rewrite_remove_dead(oi_graph *g, oi_node_id id);
 
 #endif
