@@ -24,7 +24,7 @@ static oi_status subtract(oi_import *im, oi_value_id *a, oi_value_id b)
 
 /* b, whose dims begin at `axis` of a, with as many trailing dims of size 1 as a has behind them. The ranks may be known
  * only later, so this is written as shape arithmetic, which folds once they are. */
-static oi_status align(oi_import *im, int64_t axis)
+oi_status oi_import_align(oi_import *im, int64_t axis)
 {
     oi_value_id shape_a, shape_b, rank_a, rank_b, from, one, ones = OI_NONE, dims = OI_NONE, moved = OI_NONE;
     OI_TRY(rank_of(im, im->in[1], &shape_b, &rank_b));
@@ -54,5 +54,5 @@ oi_status oi_import_binary(oi_import *im)
     int64_t at = axis ? axis->i : 0;
     oi_import_drop(im, "broadcast");
     oi_import_drop(im, "axis");
-    return aligned ? align(im, at) : ONNX_INFER_OK;
+    return aligned ? oi_import_align(im, at) : ONNX_INFER_OK;
 }

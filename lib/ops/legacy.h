@@ -9,5 +9,7 @@ oi_status oi_import_unary(oi_import *im);
 /* The same, and of opsets below 7 `broadcast` and `axis`: the second input gets the dims of size 1 that make numpy's
  * broadcast mean the same. */
 oi_status oi_import_binary(oi_import *im);
+/* Reshapes input 1 so that its dims meet those of input 0 from `axis` on (negative: from the end). */
+oi_status oi_import_align(oi_import *im, int64_t axis);
 
 #endif

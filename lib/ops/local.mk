@@ -17,3 +17,4 @@ core_sources += lib/ops/legacy.h
 core_sources += lib/ops/op_unary.c lib/ops/tmpl/unary_float.inc lib/ops/tmpl/unary_int.inc lib/ops/tmpl/unary_loop.inc lib/ops/tmpl/unary_test.inc
 core_sources += lib/ops/tmpl/each_float.inc lib/ops/tmpl/each_float8.inc lib/ops/tmpl/each_int.inc
 core_sources += lib/ops/dtypes.h
+core_sources += lib/ops/op_binary.c lib/ops/tmpl/binary_bool.inc lib/ops/tmpl/binary_compare.inc lib/ops/tmpl/binary_float.inc lib/ops/tmpl/binary_int.inc lib/ops/tmpl/binary_loop.inc
