@@ -18,3 +18,5 @@ core_sources += lib/ops/op_unary.c lib/ops/tmpl/unary_float.inc lib/ops/tmpl/una
 core_sources += lib/ops/tmpl/each_float.inc lib/ops/tmpl/each_float8.inc lib/ops/tmpl/each_int.inc
 core_sources += lib/ops/dtypes.h
 core_sources += lib/ops/op_binary.c lib/ops/tmpl/binary_bool.inc lib/ops/tmpl/binary_compare.inc lib/ops/tmpl/binary_float.inc lib/ops/tmpl/binary_int.inc lib/ops/tmpl/binary_loop.inc
+core_sources += lib/ops/op_where.c lib/ops/tmpl/where_loop.inc
+core_sources += lib/ops/op_clip.c lib/ops/tmpl/clip_loop.inc
