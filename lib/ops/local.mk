@@ -20,3 +20,5 @@ core_sources += lib/ops/dtypes.h
 core_sources += lib/ops/op_binary.c lib/ops/tmpl/binary_bool.inc lib/ops/tmpl/binary_compare.inc lib/ops/tmpl/binary_float.inc lib/ops/tmpl/binary_int.inc lib/ops/tmpl/binary_loop.inc
 core_sources += lib/ops/op_where.c lib/ops/tmpl/where_loop.inc
 core_sources += lib/ops/op_clip.c lib/ops/tmpl/clip_loop.inc
+core_sources += lib/ops/op_softmax.c lib/ops/tmpl/softmax.inc
+core_sources += lib/ops/op_reduce.c lib/ops/tmpl/reduce_float.inc lib/ops/tmpl/reduce_int.inc lib/ops/tmpl/reduce_loop.inc

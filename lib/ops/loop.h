@@ -58,4 +58,12 @@ static inline void oi_loop_flat(int64_t n, uint32_t tasks, uint32_t task, int64_
     *count = n - *first < each ? n - *first : each;
 }
 
+/* The sizes before, of, and behind an axis. */
+static inline void oi_loop_axis(int32_t rank, const int64_t *dims, int32_t axis, int64_t *outer, int64_t *n, int64_t *inner)
+{
+    *outer = oi_dims_count(axis, dims);
+    *n = axis < rank ? dims[axis] : 1;
+    *inner = axis < rank ? oi_dims_count(rank - axis - 1, dims + axis + 1) : 1;
+}
+
 #endif
