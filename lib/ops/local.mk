@@ -22,3 +22,6 @@ core_sources += lib/ops/op_where.c lib/ops/tmpl/where_loop.inc
 core_sources += lib/ops/op_clip.c lib/ops/tmpl/clip_loop.inc
 core_sources += lib/ops/op_softmax.c lib/ops/tmpl/softmax.inc
 core_sources += lib/ops/op_reduce.c lib/ops/tmpl/reduce_float.inc lib/ops/tmpl/reduce_int.inc lib/ops/tmpl/reduce_loop.inc
+core_sources += lib/ops/op_arg.c lib/ops/tmpl/arg_lane.inc
+core_sources += lib/ops/op_cumulative.c lib/ops/tmpl/cumulative_lane.inc
+core_sources += lib/ops/op_topk.c lib/ops/tmpl/topk_lane.inc

@@ -143,7 +143,7 @@ static void plan(const oi_tensor *t, const bool *reduced, bool keepdims, oi_loop
     oi_loop_init(l, 2, t->rank, t->dim, stride);
 }
 
-static void gather(const oi_loop *l, reduce_loop *loop, size_t size, const void *x, uint64_t *acc, const double *shift)
+static void gather(const oi_loop *l, reduce_loop *loop, size_t size, const void *x, void *acc, const double *shift)
 {
     oi_loop_cursor c;
     oi_loop_part p;
@@ -151,7 +151,7 @@ static void gather(const oi_loop *l, reduce_loop *loop, size_t size, const void 
     while (oi_loop_next(&c, &p)) {
         for (int64_t i = 0; i < p.rows; i++) {
             int64_t to = p.off[1] + i * p.row_stride[1];
-            loop((size_t)p.n, (const char *)x + (size_t)(p.off[0] + i * p.row_stride[0]) * size, acc + to, p.step[1] == 0,
+            loop((size_t)p.n, (const char *)x + (size_t)(p.off[0] + i * p.row_stride[0]) * size, (char *)acc + (size_t)to * sizeof(uint64_t), p.step[1] == 0,
                  shift ? shift + to : NULL);
         }
     }
@@ -175,26 +175,35 @@ static uint64_t start(const reduce_def *d, oi_dtype dtype)
     return real == 1;
 }
 
-static double as_double(oi_dtype dtype, uint64_t acc)
+/* Accumulators are uint64_t or double, so they are looked at through memcpy. */
+static uint64_t bits_of(const void *acc, size_t i)
 {
-    double v;
-    if (oi_dtype_is_float(dtype)) {
-        memcpy(&v, &acc, sizeof v);
-        return v;
-    }
-    return oi_dtype_is_signed(dtype) ? (double)(int64_t)acc : (double)acc;
+    uint64_t bits;
+    memcpy(&bits, (const char *)acc + i * sizeof bits, sizeof bits);
+    return bits;
 }
 
-static void finish(const reduce_def *d, const uint64_t *acc, const double *shift, int64_t count, oi_tensor *y)
+static double as_double(oi_dtype dtype, const void *acc, size_t i)
+{
+    uint64_t bits = bits_of(acc, i);
+    double v;
+    if (oi_dtype_is_float(dtype)) {
+        memcpy(&v, &bits, sizeof v);
+        return v;
+    }
+    return oi_dtype_is_signed(dtype) ? (double)(int64_t)bits : (double)bits;
+}
+
+static void finish(const reduce_def *d, const void *acc, const double *shift, int64_t count, oi_tensor *y)
 {
     bool real = oi_dtype_is_float(y->dtype) || d->finish != AS_IS;
     size_t n = (size_t)oi_tensor_count(y);
     for (size_t i = 0; i < n; i++) {
         if (!real) {
-            oi_elem_set_int(y->dtype, y->data, i, (int64_t)acc[i]);
+            oi_elem_set_int(y->dtype, y->data, i, (int64_t)bits_of(acc, i));
             continue;
         }
-        double v = as_double(d->finish == LOG_EXP ? ONNX_INFER_DOUBLE : y->dtype, acc[i]);
+        double v = as_double(d->finish == LOG_EXP ? ONNX_INFER_DOUBLE : y->dtype, acc, i);
         switch (d->finish) {
         case AS_IS: break;
         case MEAN: v /= (double)count; break;
@@ -225,11 +234,12 @@ static oi_status eval(oi_eval *e)
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, t->dtype, rank, dims, &y));
     size_t out = (size_t)oi_tensor_count(y), size = oi_dtype_size(t->dtype);
-    uint64_t *acc = oi_eval_scratch_array(e, out + 1, sizeof *acc);
+    char *acc = oi_eval_scratch_array(e, out + 1, sizeof(uint64_t));
     if (!acc)
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    uint64_t first = start(d, t->dtype);
     for (size_t i = 0; i < out; i++)
-        acc[i] = start(d, t->dtype);
+        memcpy(acc + i * sizeof first, &first, sizeof first);
     gather(&l, d->loop[t->dtype], size, t->data, acc, NULL);
     double *shift = NULL;
     if (d->finish == LOG_EXP) {
@@ -237,10 +247,10 @@ static oi_status eval(oi_eval *e)
         if (!shift)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         for (size_t i = 0; i < out; i++) {
-            shift[i] = as_double(t->dtype, acc[i]);
+            shift[i] = as_double(t->dtype, acc, i);
             shift[i] = count && isfinite(shift[i]) ? shift[i] : 0;
         }
-        memset(acc, 0, out * sizeof *acc);
+        memset(acc, 0, out * sizeof(uint64_t));
         gather(&l, sum_exp_loops[t->dtype], size, t->data, acc, shift);
     }
     finish(d, acc, shift, count, y);
