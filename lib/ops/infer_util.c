@@ -109,6 +109,16 @@ oi_status oi_infer_ints(const oi_infer *x, uint32_t i, oi_dim *v, int32_t cap, i
     return ONNX_INFER_OK;
 }
 
+int32_t oi_infer_content(const oi_infer *x, uint32_t i, oi_dim *v, int32_t cap)
+{
+    const oi_fact *f = oi_infer_in(x, i);
+    int32_t n;
+    if (!f || (!oi_dtype_is_int(f->dtype) && f->dtype != ONNX_INFER_BOOL) || (f->konst && oi_tensor_count(f->konst) > cap) ||
+        f->nsym > (uint32_t)cap)
+        return -1;
+    return oi_infer_ints(x, i, v, cap, &n) ? -1 : n;
+}
+
 void oi_infer_set_content(oi_infer *x, uint32_t out, const oi_dim *v, uint32_t n)
 {
     if (out >= x->nout || n == 0 || n > OI_SYM_CONTENT_MAX)

@@ -151,6 +151,8 @@ oi_status oi_infer_broadcast(oi_infer *x, uint32_t first, uint32_t count, oi_sha
 oi_status oi_infer_axis(const oi_infer *x, int64_t axis, int32_t rank, int32_t *out);
 /* Integer content of input i, known or symbolic, at most cap elements: *n elements, or *n = -1 where unknown. */
 oi_status oi_infer_ints(const oi_infer *x, uint32_t i, oi_dim *v, int32_t cap, int32_t *n);
+/* The same for operators that take tensors of any size: -1 where input i is left out, no integers, or more than cap. */
+int32_t oi_infer_content(const oi_infer *x, uint32_t i, oi_dim *v, int32_t cap);
 void oi_infer_set_content(oi_infer *x, uint32_t out, const oi_dim *v, uint32_t n); /* symbolic content of an integer output */
 oi_status oi_infer_need_dtype(const oi_infer *x, uint32_t in, const oi_dtype *allowed, uint32_t n);
 

@@ -141,10 +141,10 @@ static bool dim_less_equal(oi_symtab *s, oi_dim a, oi_dim b, oi_dim *out)
 static oi_status infer_content(oi_infer *x, const binary_def *d)
 {
     oi_dim v[OI_SYM_CONTENT_MAX], w[OI_SYM_CONTENT_MAX];
-    int32_t n = -1, m;
-    OI_TRY(oi_infer_ints(x, 0, v, OI_SYM_CONTENT_MAX, &n));
+    int32_t m;
+    int32_t n = oi_infer_content(x, 0, v, OI_SYM_CONTENT_MAX);
     for (uint32_t i = 1; i < x->nin && n > 0; i++) {
-        OI_TRY(oi_infer_ints(x, i, w, OI_SYM_CONTENT_MAX, &m));
+        m = oi_infer_content(x, i, w, OI_SYM_CONTENT_MAX);
         bool same = n == m && oi_shape_equal(&x->in[i]->shape, &x->in[0]->shape);
         if (m < 1 || (n != 1 && m != 1 && !same))
             return ONNX_INFER_OK;

@@ -110,7 +110,7 @@ static oi_status infer(oi_infer *x)
     oi_infer_set(x, 0, f->dtype, rank, dims);
     if (!d->dims || !all || (f->dtype != ONNX_INFER_INT64 && f->dtype != ONNX_INFER_INT32))
         return ONNX_INFER_OK;
-    OI_TRY(oi_infer_ints(x, 0, v, OI_SYM_CONTENT_MAX, &n));
+    n = oi_infer_content(x, 0, v, OI_SYM_CONTENT_MAX);
     for (int32_t i = 1; i < n; i++)
         v[0] = d->dims(x->syms, v[0], v[i]);
     if (n > 0)

@@ -65,7 +65,7 @@ static oi_status infer_neg(oi_infer *x)
     oi_dim v[OI_SYM_CONTENT_MAX];
     int32_t n;
     OI_TRY(infer(x));
-    OI_TRY(oi_infer_ints(x, 0, v, OI_SYM_CONTENT_MAX, &n));
+    n = oi_infer_content(x, 0, v, OI_SYM_CONTENT_MAX);
     for (int32_t i = 0; i < n; i++)
         v[i] = oi_dim_sub(x->syms, 0, v[i]);
     if (n > 0)

@@ -47,7 +47,7 @@ static oi_status infer_content(oi_infer *x)
     oi_dim v[3][OI_SYM_CONTENT_MAX], out[OI_SYM_CONTENT_MAX];
     int32_t n[3], count = 1;
     for (uint32_t i = 0; i < 3; i++) {
-        OI_TRY(oi_infer_ints(x, i, v[i], OI_SYM_CONTENT_MAX, &n[i]));
+        n[i] = oi_infer_content(x, i, v[i], OI_SYM_CONTENT_MAX);
         if (n[i] < 1 || x->in[i]->shape.rank > 1)
             return ONNX_INFER_OK;
         count = n[i] > count ? n[i] : count;
