@@ -25,3 +25,5 @@ core_sources += lib/ops/op_reduce.c lib/ops/tmpl/reduce_float.inc lib/ops/tmpl/r
 core_sources += lib/ops/op_arg.c lib/ops/tmpl/arg_lane.inc
 core_sources += lib/ops/op_cumulative.c lib/ops/tmpl/cumulative_lane.inc
 core_sources += lib/ops/op_topk.c lib/ops/tmpl/topk_lane.inc
+core_sources += lib/ops/normalize.c lib/ops/normalize.h lib/ops/tmpl/normalize.inc
+core_sources += lib/ops/op_norm.c
