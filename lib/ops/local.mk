@@ -27,3 +27,5 @@ core_sources += lib/ops/op_cumulative.c lib/ops/tmpl/cumulative_lane.inc
 core_sources += lib/ops/op_topk.c lib/ops/tmpl/topk_lane.inc
 core_sources += lib/ops/normalize.c lib/ops/normalize.h lib/ops/tmpl/normalize.inc
 core_sources += lib/ops/op_norm.c
+core_sources += lib/ops/op_batch_norm.c
+core_sources += lib/ops/op_lrn.c lib/ops/tmpl/lane_norm.inc
