@@ -70,6 +70,7 @@ static oi_status clone_node(const cloner *c, oi_graph *to, const oi_node *n)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(oi_attr_clone(to->arena, n->op, n->attr, &attr));
     for (uint32_t i = 0; i < n->nsub; i++) {
+        sub[i].name = oi_arena_text(to->arena, n->sub[i].name);
         sub[i].ncapture = n->sub[i].ncapture;
         sub[i].capture = oi_arena_copy(to->arena, n->sub[i].capture, n->sub[i].ncapture * sizeof *n->sub[i].capture);
         sub[i].graph = oi_graph_create_sub(to);
