@@ -473,14 +473,29 @@ typedef struct lines {
     ptrdiff_t a_line, a_pixel, c_line, c_pixel;
 } lines;
 
-/* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel. */
-static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l)
+/*
+ * The slice of the next panel's weights that tile i of a panel fetches ahead: the first tile is busy with its own, each
+ * one after that takes a cache line for every k.
+ */
+static const float *slice_ahead(const float *next, size_t floats, size_t depth, size_t i, bool first)
+{
+    const size_t at = (i - !first) * depth * 16;
+    return next && (i > 0 || first) && at + depth * 16 <= floats ? next + at : NULL;
+}
+
+/* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel; `next` is the following panel of `floats`
+ * weights, or NULL. */
+static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l, const float *next,
+                      size_t floats)
 {
     const size_t max = p->kern->max_mr[vectors];
     oi_tile_fn *const *const fn = p->kern->tile[vectors];
     const float *a = t->a, *residual = t->residual;
     float *c = t->c;
     const bool pairs = 2 * l->length <= max;
+    const size_t depth = t->ntaps0 * t->kc0 + t->ntaps1 * t->kc1;
+    const bool few = l->count * l->length <= 2 * max;
+    size_t tile = 0;
     t->a_row = l->a_pixel;
     t->c_row = t->r_row = l->c_pixel;
     for (size_t i = 0; i < l->count;) {
@@ -492,6 +507,7 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
             t->c = c + ci;
             t->c_half = t->r_half = l->c_line;
             t->residual = residual ? residual + ci : NULL;
+            t->prefetch = slice_ahead(next, floats, depth, tile++, few);
             fn[2 * l->length](t);
             i += 2;
             continue;
@@ -507,6 +523,7 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
             t->c = c + ci + (ptrdiff_t)x * l->c_pixel;
             t->c_half = t->r_half = half * l->c_pixel;
             t->residual = residual ? residual + ci + (ptrdiff_t)x * l->c_pixel : NULL;
+            t->prefetch = slice_ahead(next, floats, depth, tile++, few);
             fn[mr](t);
             x += mr;
         }
@@ -622,6 +639,13 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
         t.kc1 = merge ? s->kw : q.last;
         t.ntaps0 = block_taps * (q.last == lanes ? q.blocks : q.blocks - 1);
         t.ntaps1 = block_taps * q.blocks - t.ntaps0;
-        run_lines(p, &t, q.vectors, &l);
+        const float *next = NULL;
+        size_t floats = 0;
+        if (i + 1 < p->panels) {
+            const panel after = panel_at(p, i + 1);
+            next = weights + after.offset * window;
+            floats = after.vectors * vl * t.ntaps0 * t.kc0;
+        }
+        run_lines(p, &t, q.vectors, &l, next, floats);
     }
 }

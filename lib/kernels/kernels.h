@@ -186,6 +186,7 @@ typedef struct oi_tile_args {
     size_t ntaps0, kc0, ntaps1, kc1;
     ptrdiff_t a_row, a_half;
     size_t bs;
+    const float *prefetch; /* with each k, the next cache line from here is fetched towards the core; NULL: none */
     float *c;
     ptrdiff_t c_row, c_half, c_vec;
     size_t lanes;

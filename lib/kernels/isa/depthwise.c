@@ -1,6 +1,15 @@
 /* depthwise.c - depthwise convolution over one channel block plane, neighbouring outputs sharing what they load. */
 #include "kernels/isa/isa.h"
 
+/* Full unrolling, spelt as each compiler wants it. */
+#if defined(__clang__)
+#define OI_UNROLL(n) _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL_TEXT(n) #n
+#define OI_UNROLL(n) UNROLL_GCC(UNROLL_TEXT(GCC unroll n))
+#define UNROLL_GCC(text) _Pragma(text)
+#endif
+
 /* A run of outputs in one row: where it reads, and what is done with the sums. */
 typedef struct run {
     const oi_depthwise_args *t;
@@ -18,7 +27,7 @@ static const float zeros[VL] = {0};
 
 static inline __attribute__((always_inline)) void finish(const run *c, int width, vf acc[])
 {
-#pragma GCC unroll 8
+    OI_UNROLL(8)
     for (int o = 0; o < width; o++) {
         if (c->residual)
             acc[o] = v_add(acc[o], v_load(c->residual + o * VL));
@@ -26,25 +35,30 @@ static inline __attribute__((always_inline)) void finish(const run *c, int width
     }
 }
 
-/* kw taps, stride sw, `width` outputs: constants at every call. `inside`: no column needs a check. */
-static inline __attribute__((always_inline)) void tile(const run *c, int kw, int sw, int width, bool inside)
+/* Which columns of a tile may lie outside the image: none, the first and last kw - 1, or any. */
+typedef enum reach { INSIDE, EDGES } reach;
+
+/* kw taps, stride sw, `width` outputs: constants at every call. */
+static inline __attribute__((always_inline)) void tile(const run *c, int kw, int sw, int width, reach how)
 {
     vf acc[8];
     const vf bias = c->t->bias ? v_load(c->t->bias) : v_zero();
-#pragma GCC unroll 8
+    OI_UNROLL(8)
     for (int o = 0; o < width; o++)
         acc[o] = bias;
     const float *row = c->x + c->ix * VL, *w = c->weights;
     const size_t columns = c->t->w;
+    const int span = (width - 1) * sw + kw;
     for (size_t ky = 0; ky < c->taps_y; ky++, row += c->row_step, w += kw * VL) {
         vf wv[7];
-#pragma GCC unroll 8
+        OI_UNROLL(8)
         for (int k = 0; k < kw; k++)
             wv[k] = v_load(w + k * VL);
-#pragma GCC unroll 32
-        for (int j = 0; j < (width - 1) * sw + kw; j++) {
-            const vf xv = v_load(inside || (size_t)(c->ix + j) < columns ? row + j * VL : zeros);
-#pragma GCC unroll 8
+        OI_UNROLL(32)
+        for (int j = 0; j < span; j++) {
+            const bool safe = how == INSIDE || (j >= kw - 1 && j < span - kw + 1);
+            const vf xv = v_load(safe || (size_t)(c->ix + j) < columns ? row + j * VL : zeros);
+            OI_UNROLL(8)
             for (int o = 0; o < width; o++)
                 if (j >= o * sw && j < o * sw + kw)
                     acc[o] = v_fma(xv, wv[j - o * sw], acc[o]);
@@ -53,13 +67,17 @@ static inline __attribute__((always_inline)) void tile(const run *c, int kw, int
     finish(c, width, acc);
 }
 
+static void tile_loop_each(const run *c, int width);
+
 static inline __attribute__((always_inline)) void tile_any(const run *c, int kw, int sw, int width)
 {
-    const bool inside = c->ix >= 0 && c->ix + (ptrdiff_t)((width - 1) * sw + kw) <= (ptrdiff_t)c->t->w;
-    if (inside)
-        tile(c, kw, sw, width, true);
+    const ptrdiff_t columns = (ptrdiff_t)c->t->w, span = (width - 1) * sw + kw;
+    if (c->ix >= 0 && c->ix + span <= columns)
+        tile(c, kw, sw, width, INSIDE);
+    else if (c->ix + kw > 0 && c->ix + span - kw < columns)
+        tile(c, kw, sw, width, EDGES);
     else
-        tile(c, kw, sw, width, false);
+        tile_loop_each(c, width);
 }
 
 /* Any number of taps, stride and dilation; `width` is 4 or 1. */
@@ -75,7 +93,7 @@ static inline __attribute__((always_inline)) void tile_loop(const run *c, int wi
     for (size_t ky = 0; ky < c->taps_y; ky++, row += c->row_step)
         for (size_t kx = 0; kx < t->kw; kx++, w += VL) {
             const vf wv = v_load(w);
-#pragma GCC unroll 4
+            OI_UNROLL(4)
             for (int o = 0; o < width; o++) {
                 const size_t j = (size_t)o * t->sw + kx * t->dw;
                 const vf xv = v_load(inside || (size_t)c->ix + j < t->w ? row + j * VL : zeros);
@@ -83,6 +101,19 @@ static inline __attribute__((always_inline)) void tile_loop(const run *c, int wi
             }
         }
     finish(c, width, acc);
+}
+
+/* Output by output, for windows that lie outside the image altogether. */
+static void tile_loop_each(const run *c, int width)
+{
+    for (int o = 0; o < width; o++) {
+        run one = *c;
+        one.ix += o * (ptrdiff_t)c->t->sw;
+        one.y += o * VL;
+        if (one.residual)
+            one.residual += o * VL;
+        tile_loop(&one, 1);
+    }
 }
 
 typedef void tile_fn(const run *c);
