@@ -1,0 +1,45 @@
+/* What everything of one onnx_infer_plan shares: allocator, log, threads, target, limits; and the state of one run. */
+#ifndef OI_RUNTIME_ENGINE_H
+#define OI_RUNTIME_ENGINE_H
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "graph/graph.h"
+#include "ops/target.h"
+
+#include <stdatomic.h>
+
+typedef struct {
+    uint64_t nodes, depth, tensor_bytes, total_bytes, plans;
+} oi_limits;
+
+typedef struct {
+    oi_alloc alloc;
+    oi_log log;
+    oi_pool *pool;
+    oi_stage stage; /* that graphs are brought to before they run */
+    oi_target target;
+    oi_limits limits;
+} oi_engine;
+
+struct onnx_infer_cancel {
+    atomic_bool fired;
+};
+
+/* One run, from the first input check to the last output. */
+typedef struct {
+    const oi_engine *engine;
+    const onnx_infer_cancel *cancel; /* may be NULL */
+    uint64_t start_ns, deadline_ns;  /* of the monotonic clock; deadline 0: none */
+    onnx_infer_profile *profile;     /* may be NULL */
+    uint64_t seed, random_count;
+    uint64_t heap_bytes;             /* held now by tensors outside of arenas */
+    uint32_t depth;                  /* of nested graphs */
+} oi_run_state;
+
+uint64_t oi_clock_ns(void); /* monotonic */
+
+/* E_CANCELLED or E_DEADLINE when the run should end. */
+oi_status oi_run_check(const oi_run_state *r);
+
+#endif

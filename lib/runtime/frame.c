@@ -1,0 +1,400 @@
+/* Frames: binding of inputs, outputs and arena around a plan's steps. */
+#include "runtime/frame.h"
+
+#include "base/fpenv.h"
+#include "runtime/state.h"
+
+#include <string.h>
+
+static void destroy_state(oi_frame *f, oi_state *s)
+{
+    const oi_alloc *a = &f->engine->alloc;
+    if (!s)
+        return;
+    for (uint32_t i = 0; s->child && i < s->plan->nstep; i++) {
+        for (uint32_t j = 0; s->child[i] && j < s->plan->step[i].step.node->nsub; j++)
+            oi_frame_destroy(s->child[i][j]);
+        oi_free_mem(a, s->child[i]);
+    }
+    oi_free_mem(a, s->child);
+    oi_free_mem(a, s->tensor);
+    oi_free_mem(a, s->value);
+    oi_free_mem(a, s->charged);
+    oi_free_mem(a, s->out_tensor);
+    oi_free_mem(a, s->patch);
+    oi_free_mem(a, s->in);
+    oi_free_mem(a, s->out);
+    oi_free_mem(a, s->eval_in);
+    oi_free_mem(a, s->eval_value);
+    oi_plan_release(s->plan);
+    oi_free_mem(a, s);
+}
+
+/* Takes over the reference to the plan. */
+static oi_status create_state(oi_frame *f, oi_plan *plan, oi_state **out)
+{
+    const oi_alloc *a = &f->engine->alloc;
+    oi_state *s = oi_alloc_mem(a, sizeof *s);
+    *out = NULL;
+    if (!s) {
+        oi_plan_release(plan);
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    s->plan = plan;
+    const oi_graph *g = plan->graph;
+    size_t n = (size_t)g->nvalue + 1;
+    s->tensor = oi_alloc_array(a, n, sizeof *s->tensor);
+    s->value = oi_alloc_array(a, n, sizeof *s->value);
+    s->charged = oi_alloc_array(a, n, sizeof *s->charged);
+    s->child = oi_alloc_array(a, (size_t)plan->nstep + 1, sizeof *s->child);
+    s->out_tensor = oi_alloc_array(a, (size_t)g->noutput + 1, sizeof *s->out_tensor);
+    s->patch = oi_alloc_array(a, n, sizeof *s->patch);
+    s->in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->in);
+    s->out = oi_alloc_array(a, (size_t)plan->max_out + 1, sizeof *s->out);
+    s->eval_in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_in);
+    s->eval_value = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_value);
+    if (!s->tensor || !s->value || !s->charged || !s->child || !s->out_tensor || !s->patch || !s->in || !s->out ||
+        !s->eval_in || !s->eval_value) {
+        destroy_state(f, s);
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    for (uint32_t v = 0; v < g->nvalue; v++) {
+        const oi_slot *slot = &plan->slot[v];
+        if (slot->place == OI_AT_INPUT || slot->place == OI_AT_OUTPUT)
+            s->patch[s->npatch++] = v;
+        if (slot->place != OI_AT_HEAP)
+            s->tensor[v] = slot->desc;
+    }
+    *out = s;
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_frame_create(oi_program *p, const oi_engine *engine, oi_frame **out)
+{
+    const oi_alloc *a = &engine->alloc;
+    oi_frame *f = oi_alloc_mem(a, sizeof *f);
+    *out = NULL;
+    if (!f)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    f->program = p;
+    f->engine = engine;
+    f->state = oi_alloc_array(a, OI_FRAME_STATES, sizeof *f->state);
+    f->key = oi_alloc_array(a, oi_program_key_cap(p) + 1, sizeof *f->key);
+    if (!f->state || !f->key) {
+        oi_frame_destroy(f);
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    *out = f;
+    return ONNX_INFER_OK;
+}
+
+void oi_frame_destroy(oi_frame *f)
+{
+    if (!f)
+        return;
+    const oi_alloc *a = &f->engine->alloc;
+    for (int i = 0; f->state && i < OI_FRAME_STATES; i++)
+        destroy_state(f, f->state[i]);
+    oi_free_data(a, f->arena, f->arena_bytes);
+    oi_free_mem(a, f->state);
+    oi_free_mem(a, f->key);
+    oi_free_mem(a, f);
+}
+
+void oi_frame_trim(oi_frame *f)
+{
+    oi_free_data(&f->engine->alloc, f->arena, f->arena_bytes);
+    f->arena = NULL;
+    f->arena_bytes = 0;
+    for (int i = 0; i < OI_FRAME_STATES; i++) {
+        destroy_state(f, f->state[i]);
+        f->state[i] = NULL;
+    }
+}
+
+void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak)
+{
+    *now += f->arena_bytes;
+    *peak += f->arena_peak;
+    for (int i = 0; i < OI_FRAME_STATES; i++) {
+        const oi_state *s = f->state[i];
+        for (uint32_t k = 0; s && k < s->plan->nstep; k++) {
+            for (uint32_t j = 0; s->child[k] && j < s->plan->step[k].step.node->nsub; j++) {
+                if (s->child[k][j])
+                    oi_frame_memory(s->child[k][j], now, peak);
+            }
+        }
+    }
+}
+
+static oi_status choose_state(oi_frame *f, size_t nin, const oi_arg *in, oi_state **out)
+{
+    size_t nkey = oi_program_key(f->program, nin, in, f->key);
+    int slot = 0;
+    for (int i = 0; i < OI_FRAME_STATES; i++) {
+        oi_state *s = f->state[i];
+        if (s && s->plan->nkey == nkey && !memcmp(s->plan->key, f->key, nkey * sizeof *f->key)) {
+            s->used = ++f->clock;
+            *out = s;
+            return ONNX_INFER_OK;
+        }
+        if (f->state[slot] && (!s || s->used < f->state[slot]->used))
+            slot = i;
+    }
+    oi_plan *plan;
+    OI_TRY(oi_program_plan(f->program, f->key, nkey, &plan));
+    destroy_state(f, f->state[slot]);
+    f->state[slot] = NULL;
+    OI_TRY(create_state(f, plan, &f->state[slot]));
+    f->state[slot]->used = ++f->clock;
+    *out = f->state[slot];
+    return ONNX_INFER_OK;
+}
+
+/* One arena serves all of a frame's plans: they run one at a time. */
+static oi_status take_arena(oi_frame *f, oi_state *s)
+{
+    size_t need = s->plan->arena_bytes ? s->plan->arena_bytes : 1;
+    if (f->arena_bytes < need) {
+        oi_free_data(&f->engine->alloc, f->arena, f->arena_bytes);
+        f->arena_bytes = 0;
+        f->arena = oi_alloc_data(&f->engine->alloc, need);
+        if (!f->arena)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        f->arena_bytes = need;
+        if (need > f->arena_peak)
+            f->arena_peak = need;
+        for (int i = 0; i < OI_FRAME_STATES; i++) {
+            if (f->state[i])
+                f->state[i]->arena = NULL;
+        }
+    }
+    if (s->arena == f->arena)
+        return ONNX_INFER_OK;
+    s->arena = f->arena;
+    for (uint32_t v = 0; v < s->plan->graph->nvalue; v++) {
+        if (s->plan->slot[v].place == OI_AT_ARENA)
+            s->tensor[v].data = f->arena + s->plan->slot[v].offset;
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status check_given_output(const oi_graph *g, uint32_t i, const oi_tensor *want, const onnx_infer_value *given)
+{
+    const char *name = g->value[g->output[i]].name;
+    char want_text[200], given_text[200];
+    if (given->kind != ONNX_INFER_TENSOR || given->tensor.dtype != want->dtype) {
+        oi_fail(ONNX_INFER_E_TYPE_MISMATCH, "output '%s' is %s, the value given for it is %s; give a value of that type, or "
+                "NULL to have one made", name, oi_dtype_name(want->dtype),
+                given->kind == ONNX_INFER_TENSOR ? oi_dtype_name(given->tensor.dtype) : "no tensor");
+        return oi_error_at_tensor(name);
+    }
+    if (!oi_tensor_same_shape(&given->tensor, want)) {
+        oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "output '%s' is %s, the value given for it is %s; give a value of that shape, or "
+                "NULL to have one made", name, oi_dims_text(want->rank, want->dim, want_text, sizeof want_text),
+                oi_dims_text(given->tensor.rank, given->tensor.dim, given_text, sizeof given_text));
+        return oi_error_at_tensor(name);
+    }
+    return ONNX_INFER_OK;
+}
+
+static bool overlaps_input(const oi_tensor *t, size_t nin, const oi_arg *in)
+{
+    const char *begin = t->data, *end = begin + t->bytes;
+    for (size_t i = 0; i < nin; i++) {
+        const oi_tensor *x = in[i].tensor;
+        if (x && x->bytes && (const char *)x->data < end && begin < (const char *)x->data + x->bytes)
+            return true;
+    }
+    return false;
+}
+
+/* Storage of the outputs that are made in place: the caller's, or new. */
+static oi_status bind_outputs(oi_frame *f, oi_state *s, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+{
+    const oi_plan *p = s->plan;
+    for (uint32_t i = 0; i < p->graph->noutput; i++) {
+        oi_value_id v = p->graph->output[i];
+        const oi_slot *slot = &p->slot[v];
+        if (i < nout && out[i] && slot->desc.dtype != ONNX_INFER_UNDEFINED)
+            OI_TRY(check_given_output(p->graph, i, &slot->desc, out[i]));
+        if (slot->place != OI_AT_OUTPUT || slot->index != i)
+            continue;
+        if (i < nout && out[i] && !overlaps_input(&out[i]->tensor, nin, in))
+            s->out_tensor[i].data = out[i]->tensor.data;
+        else
+            OI_TRY(oi_tensor_create(&f->engine->alloc, slot->desc.dtype, slot->desc.rank, slot->desc.dim, &s->out_tensor[i]));
+    }
+    return ONNX_INFER_OK;
+}
+
+static void bind_values(oi_state *s, size_t nin, const oi_arg *in)
+{
+    const oi_plan *p = s->plan;
+    for (uint32_t i = 0; i < s->npatch; i++) {
+        oi_value_id v = s->patch[i];
+        const oi_slot *slot = &p->slot[v];
+        oi_tensor *t = &s->tensor[v];
+        if (slot->place == OI_AT_OUTPUT) {
+            t->data = s->out_tensor[slot->index].data;
+            continue;
+        }
+        const oi_arg *arg = slot->index < nin ? &in[slot->index] : NULL;
+        const oi_tensor *x = arg ? arg->tensor : NULL;
+        if (v == p->graph->input[slot->index]) {
+            memset(t, 0, sizeof *t);
+            if (x)
+                *t = *x;
+            s->value[v] = arg ? (onnx_infer_value *)arg->value : NULL;
+        } else if (x) {
+            t->data = x->data;
+            t->buf = x->buf;
+        }
+    }
+}
+
+/* Containers given to the caller own what is in them: tensors in the caller's input memory are copied. */
+static oi_status own_items(const oi_alloc *a, const onnx_infer_value *v, onnx_infer_value **out)
+{
+    *out = NULL;
+    if (v->kind == ONNX_INFER_TENSOR) {
+        if (v->tensor.buf && oi_buffer_is_heap(v->tensor.buf)) {
+            *out = oi_value_retain((onnx_infer_value *)v);
+            return ONNX_INFER_OK;
+        }
+        oi_tensor t;
+        OI_TRY(oi_tensor_clone(a, &v->tensor, &t));
+        oi_status st = oi_value_from_tensor(a, &t, out);
+        if (st != ONNX_INFER_OK)
+            oi_tensor_clear(&t);
+        return st;
+    }
+    onnx_infer_value *copy;
+    OI_TRY(oi_value_create(a, v->kind, &copy));
+    copy->elem_dtype = v->elem_dtype;
+    for (size_t i = 0; i < v->count; i++) {
+        onnx_infer_value *item;
+        oi_status st = own_items(a, v->item[i], &item);
+        if (st == ONNX_INFER_OK) {
+            st = oi_value_push(copy, item);
+            oi_value_release(item);
+        }
+        if (st != ONNX_INFER_OK) {
+            oi_value_release(copy);
+            return st;
+        }
+    }
+    *out = copy;
+    return ONNX_INFER_OK;
+}
+
+/* A new value for output i; the state keeps what it needs for another output of the same value. */
+static oi_status make_output(oi_frame *f, oi_state *s, uint32_t i, onnx_infer_value **out)
+{
+    const oi_alloc *a = &f->engine->alloc;
+    oi_value_id v = s->plan->graph->output[i];
+    const oi_slot *slot = &s->plan->slot[v];
+    oi_tensor *t = &s->tensor[v], made;
+    if (s->value[v])
+        return own_items(a, s->value[v], out);
+    if (slot->place == OI_AT_OUTPUT && slot->index == i)
+        return oi_value_from_tensor(a, &s->out_tensor[i], out);
+    if (slot->place == OI_AT_HEAP && t->buf && oi_buffer_is_heap(t->buf) && oi_buffer_is_unique(t->buf))
+        oi_tensor_share(&made, t);
+    else
+        OI_TRY(oi_tensor_clone(a, t, &made));
+    oi_status st = oi_value_from_tensor(a, &made, out);
+    if (st != ONNX_INFER_OK)
+        oi_tensor_clear(&made);
+    return st;
+}
+
+static oi_status fill_output(oi_frame *f, oi_state *s, uint32_t i, onnx_infer_value *given)
+{
+    const oi_tensor *t = &s->tensor[s->plan->graph->output[i]];
+    if (s->value[s->plan->graph->output[i]]) {
+        oi_fail(ONNX_INFER_E_TYPE_MISMATCH, "output %u is no tensor; give NULL to have a value made", i);
+        return oi_error_at_tensor(s->plan->graph->value[s->plan->graph->output[i]].name);
+    }
+    OI_TRY(check_given_output(s->plan->graph, i, t, given));
+    return oi_tensor_copy_data(&f->engine->alloc, t, &given->tensor);
+}
+
+static oi_status deliver(oi_frame *f, oi_state *s, size_t nout, onnx_infer_value **out, bool *made)
+{
+    /* Copies first: an output made in place may be the source of another one. */
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < nout; i++) {
+            oi_value_id v = s->plan->graph->output[i];
+            const oi_slot *slot = &s->plan->slot[v];
+            bool in_place = slot->place == OI_AT_OUTPUT && slot->index == i;
+            if (in_place != (pass == 1))
+                continue;
+            OI_FAIL_IF(!s->value[v] && s->tensor[v].dtype == ONNX_INFER_UNDEFINED, ONNX_INFER_E_INTERNAL,
+                       "output %u was not computed", i);
+            if (out[i]) {
+                OI_TRY(fill_output(f, s, i, out[i]));
+            } else {
+                OI_TRY(make_output(f, s, i, &out[i]));
+                made[i] = true;
+            }
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+static void clean_up(oi_state *s, oi_run_state *run)
+{
+    const oi_plan *p = s->plan;
+    for (uint32_t v = 0; v < p->graph->nvalue; v++) {
+        if (p->slot[v].place == OI_AT_HEAP)
+            oi_exec_drop(s, run, v);
+    }
+    for (uint32_t i = 0; i < p->graph->noutput; i++)
+        oi_tensor_clear(&s->out_tensor[i]);
+}
+
+static oi_status run_state(oi_frame *f, oi_state *s, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout,
+                           onnx_infer_value **out, bool *made)
+{
+    OI_TRY(take_arena(f, s));
+    oi_status st = bind_outputs(f, s, nin, in, nout, out);
+    if (st == ONNX_INFER_OK) {
+        bind_values(s, nin, in);
+        st = oi_exec_steps(f, s, run);
+    }
+    if (st == ONNX_INFER_OK)
+        st = deliver(f, s, nout, out, made);
+    clean_up(s, run);
+    return st;
+}
+
+oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+{
+    const oi_graph *g = oi_program_graph(f->program);
+    bool few[16] = {false}, *made = few;
+    oi_state *s;
+    OI_FAIL_IF(nin > g->ninput || nout > g->noutput, ONNX_INFER_E_INVALID_ARGUMENT,
+               "%zu inputs and %zu outputs; the graph has %u and %u", nin, nout, g->ninput, g->noutput);
+    OI_FAIL_IF(run->depth >= f->engine->limits.depth, ONNX_INFER_E_LIMIT,
+               "graphs are nested deeper than the limit depth, %llu", (unsigned long long)f->engine->limits.depth);
+    OI_TRY(choose_state(f, nin, in, &s));
+    if (nout > sizeof few / sizeof *few && !(made = oi_alloc_array(&f->engine->alloc, nout, sizeof *made)))
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    run->depth++;
+    oi_pool_begin(f->engine->pool);
+    oi_fpenv env = oi_fpenv_enter();
+    oi_status st = run_state(f, s, run, nin, in, nout, out, made);
+    oi_fpenv_leave(env);
+    oi_pool_end(f->engine->pool);
+    run->depth--;
+    for (size_t i = 0; st != ONNX_INFER_OK && i < nout; i++) {
+        if (made[i]) {
+            oi_value_release(out[i]);
+            out[i] = NULL;
+        }
+    }
+    if (made != few)
+        oi_free_mem(&f->engine->alloc, made);
+    return st;
+}

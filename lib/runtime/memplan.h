@@ -1,0 +1,18 @@
+/* Where in one arena things of known size and lifetime go. */
+#ifndef OI_RUNTIME_MEMPLAN_H
+#define OI_RUNTIME_MEMPLAN_H
+
+#include "base/alloc.h"
+
+typedef struct {
+    size_t bytes;
+    uint32_t first, last; /* steps, both included, during which it is in use */
+    size_t offset;        /* result: a multiple of OI_ALIGN */
+} oi_mem_item;
+
+/* Sets the offsets so that items whose lifetimes meet do not overlap, each followed by OI_ALIGN spare bytes, and *total
+ * to the bytes that the arena needs. Big items first, each into the smallest gap that holds it. Fails for want of memory
+ * or where sizes overflow (ONNX_INFER_E_LIMIT). */
+oi_status oi_memplan(const oi_alloc *a, oi_mem_item *item, size_t n, size_t *total);
+
+#endif

@@ -1,0 +1,47 @@
+/* onnx_infer_model: a loaded file, its graph with inferred facts, its ports and what is wrong with it. */
+#ifndef OI_RUNTIME_MODEL_H
+#define OI_RUNTIME_MODEL_H
+
+#include "onnx/model_file.h"
+#include "runtime/options.h"
+
+struct onnx_infer_port {
+    const char *name;
+    const oi_fact *fact;
+    const char *dim_text[OI_MAX_RANK];
+    int64_t dim[OI_MAX_RANK]; /* -1: not fixed */
+    bool optional;
+};
+
+struct onnx_infer_model {
+    atomic_uint refs;
+    oi_alloc alloc;
+    oi_log log;
+    onnx_infer_reader reader; /* struct_size 0: none */
+    oi_onnx_model *file;
+    oi_arena *arena; /* of ports and symbols */
+    onnx_infer_port *input, *output;
+    const char **symbol;
+    size_t nsymbol;
+    oi_error *issue;
+    size_t nissue, issue_cap;
+    uint64_t weights, mapped; /* bytes of constants */
+};
+
+typedef struct { /* one of the three */
+    const char *path;
+    const onnx_infer_reader *reader;
+    const void *data;
+    size_t bytes;
+    onnx_infer_free_fn free_fn;
+    void *user;
+} oi_model_source;
+
+/* `o` may be NULL. With `peek` a model with faults is returned with the list of them. */
+oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o, bool peek, onnx_infer_model **out);
+onnx_infer_model *oi_model_retain(onnx_infer_model *m);
+void oi_model_release(onnx_infer_model *m); /* accepts NULL */
+/* The index of a port; -1 where there is none. */
+int64_t oi_model_find_port(const onnx_infer_port *port, size_t n, const char *name);
+
+#endif

@@ -1,0 +1,45 @@
+/* Options of loading, planning and running. */
+#ifndef OI_RUNTIME_OPTIONS_H
+#define OI_RUNTIME_OPTIONS_H
+
+#include "runtime/engine.h"
+
+typedef struct {
+    char *name;
+    int64_t value;
+} oi_symbol_option;
+
+typedef struct {
+    char *input;
+    int32_t rank;
+    int64_t dim[OI_MAX_RANK];
+} oi_shape_option;
+
+struct onnx_infer_options {
+    oi_alloc alloc; /* of what is made with the options; they themselves use the C library's */
+    oi_log log;
+    oi_limits limits;
+    onnx_infer_progress_fn progress;
+    void *progress_user;
+    int32_t level, threads; /* threads 0: the default */
+    oi_cpu_isa isa;         /* OI_ISA_COUNT: no cap */
+    oi_symbol_option *symbol;
+    size_t nsymbol;
+    oi_shape_option *shape;
+    size_t nshape;
+};
+
+struct onnx_infer_run_options {
+    const onnx_infer_cancel *cancel;
+    uint64_t deadline_ns;
+    onnx_infer_profile *profile;
+    uint64_t seed;
+};
+
+void oi_options_init(onnx_infer_options *o); /* the defaults; holds nothing */
+void oi_options_clear(onnx_infer_options *o);
+oi_status oi_options_set_symbol(onnx_infer_options *o, const char *symbol, int64_t value);
+oi_status oi_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank, const int64_t *dims);
+oi_status oi_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max);
+
+#endif
