@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/pool.h"
-#include "graph/graph.h"
+#include "ops/op.h"
 #include "ops/target.h"
 
 #include <stdatomic.h>

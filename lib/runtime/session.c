@@ -216,6 +216,25 @@ oi_status oi_session_memory(const onnx_infer_plan *p, onnx_infer_memory *out)
     return ONNX_INFER_OK;
 }
 
+size_t oi_session_step_count(const onnx_infer_plan *p)
+{
+    oi_plan *last = oi_program_last_plan(p->program);
+    size_t n = last ? last->nstep : 0;
+    oi_plan_release(last);
+    return n;
+}
+
+oi_status oi_session_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out)
+{
+    oi_plan *last = oi_program_last_plan(p->program);
+    size_t n = last ? last->nstep : 0;
+    if (i < n)
+        oi_profile_describe(&last->step[i], out);
+    oi_plan_release(last);
+    OI_FAIL_IF(i >= n, ONNX_INFER_E_NOT_FOUND, "step %zu is asked for; the plan has %zu", i, n);
+    return ONNX_INFER_OK;
+}
+
 /* --- contexts -------------------------------------------------------------------------------------------------------- */
 
 oi_status oi_session_context(onnx_infer_plan *p, onnx_infer_context **out)

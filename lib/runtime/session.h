@@ -30,6 +30,10 @@ void oi_session_release(onnx_infer_plan *p); /* accepts NULL */
 /* Memory of the plan used last; E_DATA_DEPENDENT before there is one. */
 oi_status oi_session_memory(const onnx_infer_plan *p, onnx_infer_memory *out);
 
+/* Steps of the plan used last; their texts live as long as that plan is kept. */
+size_t oi_session_step_count(const onnx_infer_plan *p);
+oi_status oi_session_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out);
+
 oi_status oi_session_context(onnx_infer_plan *p, onnx_infer_context **out);
 void oi_session_context_free(onnx_infer_context *c); /* accepts NULL */
 /* ONNX_INFER_E_BUSY while another thread runs the context. `ro` may be NULL. */

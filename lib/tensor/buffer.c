@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 typedef enum { HEAP, STRINGS, WRAPPED } buffer_kind;
 
@@ -15,6 +17,7 @@ struct oi_buffer {
     size_t bytes;
     onnx_infer_free_fn fn;
     void *user;
+    bool mapped;
 };
 
 /* On the heap the data follow the header in one allocation. */
@@ -59,6 +62,27 @@ oi_status oi_buffer_create_strings(const oi_alloc *a, size_t count, oi_buffer **
     OI_TRY(create(a, STRINGS, bytes, out));
     memset((*out)->data, 0, bytes);
     return ONNX_INFER_OK;
+}
+
+void oi_buffer_on_free(oi_buffer *b, onnx_infer_free_fn fn, void *user)
+{
+    b->fn = fn;
+    b->user = user;
+}
+
+void oi_buffer_mark_mapped(oi_buffer *b)
+{
+    b->mapped = true;
+}
+
+void oi_tensor_drop_pages(const oi_tensor *t)
+{
+    if (!t->buf || !t->buf->mapped || !t->bytes)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)t->data + page - 1) / page * page, end = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (begin < end)
+        madvise((char *)t->data + (begin - (uintptr_t)t->data), end - begin, MADV_DONTNEED);
 }
 
 oi_buffer *oi_buffer_retain(oi_buffer *b)

@@ -16,11 +16,15 @@ oi_status oi_buffer_create(const oi_alloc *a, size_t bytes, oi_buffer **out);
 oi_status oi_buffer_wrap(const oi_alloc *a, void *data, size_t bytes, onnx_infer_free_fn fn, void *user, oi_buffer **out);
 /* Heap memory for `count` strings, all empty; the strings are freed with it. */
 oi_status oi_buffer_create_strings(const oi_alloc *a, size_t count, oi_buffer **out);
+/* Sets what is called at the last release of wrapped memory. */
+void oi_buffer_on_free(oi_buffer *b, onnx_infer_free_fn fn, void *user);
 oi_buffer *oi_buffer_retain(oi_buffer *b);
 void oi_buffer_release(oi_buffer *b); /* accepts NULL */
 void *oi_buffer_data(const oi_buffer *b);
 size_t oi_buffer_bytes(const oi_buffer *b);
 bool oi_buffer_is_heap(const oi_buffer *b);
+/* Says that wrapped memory is a private read-only mapping of a file, whose pages can be given back at any time. */
+void oi_buffer_mark_mapped(oi_buffer *b);
 const oi_alloc *oi_buffer_alloc(const oi_buffer *b); /* a copy that lives in the buffer */
 /* True where nobody else holds the buffer. */
 bool oi_buffer_is_unique(const oi_buffer *b);
@@ -64,6 +68,8 @@ static inline int64_t oi_dims_count(int32_t rank, const int64_t *dims) /* for di
     return n;
 }
 static inline int64_t oi_tensor_count(const oi_tensor *t) { return oi_dims_count(t->rank, t->dim); }
+/* Where the storage is in a mapped file: gives its pages back; they are read again when touched. */
+void oi_tensor_drop_pages(const oi_tensor *t);
 bool oi_tensor_same_shape(const oi_tensor *a, const oi_tensor *b);
 bool oi_tensor_equal(const oi_tensor *a, const oi_tensor *b); /* type, shape and bits (strings: text) */
 
