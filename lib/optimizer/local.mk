@@ -1,2 +1,3 @@
 # Sources of lib/optimizer, one a line: core_sources += lib/optimizer/x.c
 core_sources += lib/optimizer/optimizer.h
+core_sources += lib/optimizer/optimizer.c
