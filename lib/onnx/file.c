@@ -41,6 +41,8 @@ static oi_status wrap_mapping(const oi_alloc *a, void *base, size_t mapped, size
     if (m) {
         *m = (mapping){.alloc = a ? *a : oi_alloc_libc, .base = base, .bytes = mapped};
         status = oi_buffer_wrap(a, base, size, unmap, m, &out->buf);
+        if (!status)
+            oi_buffer_mark_mapped(out->buf);
     }
     if (status) {
         munmap(base, mapped);
