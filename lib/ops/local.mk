@@ -58,3 +58,7 @@ core_sources += lib/ops/op_unary.c lib/ops/tmpl/unary_float.inc lib/ops/tmpl/una
 core_sources += lib/ops/op_where.c lib/ops/tmpl/where_loop.inc
 core_sources += lib/ops/rewrite.c
 core_sources += lib/ops/tmpl/each_float.inc lib/ops/tmpl/each_float8.inc lib/ops/tmpl/each_int.inc
+core_sources += lib/ops/widen.c lib/ops/widen.h
+core_sources += lib/ops/window.c lib/ops/window.h
+core_sources += lib/ops/number_text.c lib/ops/number_text.h
+core_sources += lib/ops/op_cast.c

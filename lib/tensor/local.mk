@@ -9,3 +9,5 @@ core_sources += lib/tensor/buffer.c
 core_sources += lib/tensor/tensor.c
 core_sources += lib/tensor/value.c
 core_sources += lib/tensor/symdim.c
+core_sources += lib/tensor/convert.c
+core_sources += lib/tensor/convert.h lib/tensor/tmpl/convert.inc
