@@ -62,3 +62,4 @@ core_sources += lib/ops/widen.c lib/ops/widen.h
 core_sources += lib/ops/window.c lib/ops/window.h
 core_sources += lib/ops/number_text.c lib/ops/number_text.h
 core_sources += lib/ops/op_cast.c
+core_sources += lib/ops/op_quantize.c
