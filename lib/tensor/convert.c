@@ -217,6 +217,11 @@ void oi_convert(oi_dtype from, const void *src, size_t src_at, oi_dtype to, void
             ((float *)dst)[dst_at + i] = (float)((const uint64_t *)src)[src_at + i];
         return;
     }
+    if (oi_dtype_is_packed(to) && n) {
+        size_t per_byte = 8u / oi_dtype_get(to)->bits;
+        for (size_t i = dst_at + n; i % per_byte; i++)
+            oi_elem_set_int(to, dst, i, 0);
+    }
     bool by_int = !oi_dtype_is_float(from) && (!oi_dtype_is_float(to) || from != ONNX_INFER_UINT64);
     for (size_t at = 0; at < n; at += BLOCK) {
         size_t count = n - at < BLOCK ? n - at : BLOCK;
