@@ -1,12 +1,10 @@
 # Sources of lib/onnx, one a line: core_sources += lib/onnx/x.c
 # onnx.pb-c.[ch] are made from onnx.proto by protoc-c and shipped in the source tarball.
-if HAVE_PROTO
 EXTRA_DIST += lib/onnx/onnx.proto
 BUILT_SOURCES += lib/onnx/onnx.pb-c.h
 core_sources += lib/onnx/onnx.pb-c.c
 core_sources += lib/onnx/onnx.pb-c.h
 MAINTAINERCLEANFILES = lib/onnx/onnx.pb-c.c lib/onnx/onnx.pb-c.h
-endif
 
 lib/onnx/onnx.pb-c.c: lib/onnx/onnx.proto
 	@test '$(PROTOC_C)' != no || { \

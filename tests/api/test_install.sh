@@ -93,8 +93,7 @@ readme_program() {
         LD_LIBRARY_PATH=$work/moved/$libdir "$work/hello" "$top_srcdir/tests/data/seed-models/simple_cnn/model.onnx" &&
         ! LD_LIBRARY_PATH=$work/moved/$libdir "$work/hello" "$work/no-such-model.onnx"
 }
-nm -D "$work/moved/$libdir/libonnx_infer.so" 2>/dev/null | grep -q onnx_infer_run &&
-    for c in $cxx; do check "the README's first program, $c" readme_program "$c"; done
+for c in $cxx; do check "the README's first program, $c" readme_program "$c"; done
 
 # --- the header alone --------------------------------------------------------------------------------------------
 echo '#include <onnx_infer.h>' >"$work/alone.c"
@@ -114,11 +113,9 @@ done
 declared=$work/declared
 sed -n 's/.*ONNX_INFER_API.*[ *]\(onnx_infer_[a-z0-9_]*\)(.*/\1/p' "$work/moved/include/onnx_infer.h" | sort -u >"$declared"
 
-shows_only_public() {
+shows_what_is_declared() {
     nm "$@" | awk '$2 ~ /^[A-Z]$/ && $2 != "U" && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u >"$work/shown"
-    comm -13 "$declared" "$work/shown" >"$work/extra"
-    cat "$work/extra"
-    [ -s "$work/shown" ] && [ ! -s "$work/extra" ]
+    diff "$declared" "$work/shown"
 }
 needs_only_libc() {
     "$READELF" -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' |
@@ -129,10 +126,10 @@ needs_only_libc() {
 so=$work/moved/$libdir/libonnx_infer.so
 if [ -e "$so" ] && command -v "$READELF" >/dev/null; then
     [ -n "${OPENBLAS_LIBS:-}" ] || check "the shared library needs only libc and libm" needs_only_libc "$so"
-    check "the shared library shows only what the header declares" shows_only_public -D --defined-only "$so"
+    check "the shared library shows what the header declares" shows_what_is_declared -D --defined-only "$so"
 fi
 a=$work/moved/$libdir/libonnx_infer.a
-[ ! -e "$a" ] || check "the static library shows only what the header declares" shows_only_public -g --defined-only "$a"
+[ ! -e "$a" ] || check "the static library shows what the header declares" shows_what_is_declared -g --defined-only "$a"
 check "no libtool archive is installed" test ! -e "$work/moved/$libdir/libonnx_infer.la"
 [ ! -e "$work/moved/bin/onnx-infer" ] || check "the tool runs" "$work/moved/bin/onnx-infer" --help
 
