@@ -387,7 +387,7 @@ static oi_status eval(oi_eval *e)
     return ONNX_INFER_OK;
 }
 
-/* --- fast path: float32, the last two axes resized, at most two taps each ------------------------------------------------ */
+/* --- fast path: float32, two neighbouring axes resized, at most two taps each ------------------------------------------------ */
 
 typedef struct {
     int64_t planes, in_h, in_w, out_h, out_w, taps, lanes; /* lanes: floats behind the two axes (a blocked layout) */
@@ -462,7 +462,10 @@ static oi_status prepare(oi_prepare *p)
     if (x->dtype != ONNX_INFER_FLOAT || x->rank < 2 || (!linear && !nearest) || a->coordinate == TF_CROP || a->exclude_outside ||
         oi_tensor_count(y) == 0)
         return ONNX_INFER_OK;
-    int32_t h = x->rank - 2;
+    int32_t last = x->rank - 1;
+    while (last > 1 && s.in[last] == s.out[last] && s.scale[last] == 1)
+        last--;
+    int32_t h = last - 1;
     for (int32_t d = 0; d < h; d++) {
         if (s.in[d] != s.out[d])
             return ONNX_INFER_OK;
@@ -474,13 +477,14 @@ static oi_status prepare(oi_prepare *p)
     OI_TRY(make_taps(a, &s, h, arena_mem, p->arena, &rows));
     OI_TRY(make_taps(a, &s, h + 1, arena_mem, p->arena, &columns));
     *state = (resize_state){.planes = oi_dims_count(h, s.in), .in_h = s.in[h], .in_w = s.in[h + 1], .out_h = s.out[h],
-                            .out_w = s.out[h + 1], .taps = rows.taps, .lanes = 1, .y_index = rows.index,
-                            .x_index = columns.index};
+                            .out_w = s.out[h + 1], .taps = rows.taps, .y_index = rows.index,
+                            .x_index = columns.index, .lanes = oi_dims_count(x->rank - last - 1, s.in + last + 1)};
     state->y_weight = narrow(p->arena, rows.weight, (size_t)(rows.taps * s.out[h]));
     state->x_weight = narrow(p->arena, columns.weight, (size_t)(columns.taps * s.out[h + 1]));
     if (!state->y_weight || !state->x_weight)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    state->rows_per_task = state->out_w < FLOATS_PER_TASK ? FLOATS_PER_TASK / state->out_w : 1;
+    int64_t row = state->out_w * state->lanes;
+    state->rows_per_task = row < FLOATS_PER_TASK ? FLOATS_PER_TASK / row : 1;
     step->state = state;
     step->run = run;
     step->n_tasks = (uint32_t)((state->planes * state->out_h + state->rows_per_task - 1) / state->rows_per_task);
