@@ -244,6 +244,35 @@ huge_case("over_2_gib_inline_in_one_tensor", (600_000,), True)
 huge_case("over_2_gib_external", (600_000, 20_000), False)
 
 
+@case
+def threads_give_the_same_bits(folder):
+    for name in ("mobilenet_v2", "bilstm", "minilm", "deeplab"):
+        model = models.by_id(name)
+        models.fetch([model])
+        inputs = models.Answers(model).input_files(0)
+        answers = []
+        for threads in (1, 2, 3):
+            works(harness.run_tool("run", model.path, *inputs, "--threads", threads, "--save", folder / f"{name}{threads}"))
+            answers.append((folder / f"{name}{threads}" / "output_0.npy").read_bytes())
+        if len(set(answers)) > 1:
+            raise Wrong(f"{name}: outputs differ between 1, 2 and 3 threads")
+
+
+@case
+def every_instruction_set_agrees(folder):
+    model = models.by_id("mobilenet_v2")
+    models.fetch([model])
+    inputs = models.Answers(model).input_files(0)
+    best = None
+    for isa in (None, "avx2", "sse2", "generic"):
+        out = folder / str(isa)
+        works(harness.run_tool("run", model.path, *inputs, "--save", out, *(["--isa", isa] if isa else [])))
+        got = np.load(out / "output_0.npy")
+        best = got if best is None else best
+        if np.max(np.abs(got - best)) > 5e-5 * np.max(np.abs(best)):
+            raise Wrong(f"capped at {isa} the output is off by {np.max(np.abs(got - best)):.1e}")
+
+
 # --- bad files -----------------------------------------------------------------------------------------------------
 
 
