@@ -18,4 +18,4 @@ tool_sources += tools/values.c
 tools_onnx_infer_SOURCES = $(tool_sources)
 tools_onnx_infer_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools -I$(top_builddir)/tools $(PROTOBUF_C_CFLAGS)
 tools_onnx_infer_LDADD = $(core_ldadd)
-EXTRA_PROGRAMS = tools/onnx-infer
+bin_PROGRAMS += tools/onnx-infer

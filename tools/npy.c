@@ -114,9 +114,9 @@ static oi_status read_open(FILE *f, const char *path, oi_tensor *t)
     char *header = oi_alloc_mem(NULL, n + 1);
     if (!header)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    onnx_infer_dtype dtype;
-    bool fortran;
-    int32_t rank;
+    onnx_infer_dtype dtype = ONNX_INFER_UNDEFINED;
+    bool fortran = false;
+    int32_t rank = 0;
     int64_t dims[OI_MAX_RANK];
     oi_status status = fread(header, 1, n, f) == n
                            ? parse_header(path, header, &dtype, &fortran, &rank, dims)

@@ -11,6 +11,7 @@ core_sources += lib/ops/graph_verify.c
 core_sources += lib/ops/import_util.c
 core_sources += lib/ops/infer.c
 core_sources += lib/ops/infer.h
+core_sources += lib/ops/graph_dump.c
 core_sources += lib/ops/infer_util.c
 core_sources += lib/ops/legacy.c
 core_sources += lib/ops/legacy.h
