@@ -47,7 +47,10 @@ oi_status oi_eval_in_as_value(const oi_eval *e, uint32_t i, onnx_infer_value **o
     const oi_tensor *t = oi_eval_in(e, i);
     if (t) {
         oi_tensor shared;
-        oi_tensor_share(&shared, t);
+        if (t->buf)
+            oi_tensor_share(&shared, t);
+        else /* memory that is lent for this evaluation only */
+            OI_TRY(oi_tensor_clone(e->alloc, t, &shared));
         oi_status status = oi_value_from_tensor(e->alloc, &shared, out);
         if (status)
             oi_tensor_clear(&shared);

@@ -22,6 +22,7 @@ static void destroy_state(oi_frame *f, oi_state *s)
     oi_free_mem(a, s->charged);
     oi_free_mem(a, s->out_tensor);
     oi_free_mem(a, s->patch);
+    oi_free_mem(a, s->heap);
     oi_free_mem(a, s->in);
     oi_free_mem(a, s->out);
     oi_free_mem(a, s->eval_in);
@@ -49,11 +50,12 @@ static oi_status create_state(oi_frame *f, oi_plan *plan, oi_state **out)
     s->child = oi_alloc_array(a, (size_t)plan->nstep + 1, sizeof *s->child);
     s->out_tensor = oi_alloc_array(a, (size_t)g->noutput + 1, sizeof *s->out_tensor);
     s->patch = oi_alloc_array(a, n, sizeof *s->patch);
+    s->heap = oi_alloc_array(a, n, sizeof *s->heap);
     s->in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->in);
     s->out = oi_alloc_array(a, (size_t)plan->max_out + 1, sizeof *s->out);
     s->eval_in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_in);
     s->eval_value = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_value);
-    if (!s->tensor || !s->value || !s->charged || !s->child || !s->out_tensor || !s->patch || !s->in || !s->out ||
+    if (!s->tensor || !s->value || !s->charged || !s->child || !s->out_tensor || !s->patch || !s->heap || !s->in || !s->out ||
         !s->eval_in || !s->eval_value) {
         destroy_state(f, s);
         return ONNX_INFER_E_OUT_OF_MEMORY;
@@ -62,7 +64,9 @@ static oi_status create_state(oi_frame *f, oi_plan *plan, oi_state **out)
         const oi_slot *slot = &plan->slot[v];
         if (slot->place == OI_AT_INPUT || slot->place == OI_AT_OUTPUT)
             s->patch[s->npatch++] = v;
-        if (slot->place != OI_AT_HEAP)
+        if (slot->place == OI_AT_HEAP)
+            s->heap[s->nheap++] = v;
+        else
             s->tensor[v] = slot->desc;
     }
     *out = s;
@@ -346,10 +350,8 @@ static oi_status deliver(oi_frame *f, oi_state *s, size_t nout, onnx_infer_value
 static void clean_up(oi_state *s, oi_run_state *run)
 {
     const oi_plan *p = s->plan;
-    for (uint32_t v = 0; v < p->graph->nvalue; v++) {
-        if (p->slot[v].place == OI_AT_HEAP)
-            oi_exec_drop(s, run, v);
-    }
+    for (uint32_t i = 0; i < s->nheap; i++)
+        oi_exec_drop(s, run, s->heap[i]);
     for (uint32_t i = 0; i < p->graph->noutput; i++)
         oi_tensor_clear(&s->out_tensor[i]);
 }

@@ -280,6 +280,19 @@ static oi_status add_item(builder *b, size_t bytes, uint32_t first, uint32_t las
     return ONNX_INFER_OK;
 }
 
+static oi_status check_total(const builder *b)
+{
+    const oi_plan *p = b->plan;
+    uint64_t limit = p->engine->limits.total_bytes, total = p->arena_bytes;
+    for (uint32_t v = 0; v < b->g->nvalue; v++) {
+        if (b->info[v].root == v && p->slot[v].place == OI_AT_OUTPUT && total <= limit)
+            total += p->slot[v].desc.bytes;
+    }
+    OI_FAIL_IF(total > limit, ONNX_INFER_E_LIMIT, "a run needs %llu bytes for its tensors; the limit total_bytes is %llu",
+               (unsigned long long)total, (unsigned long long)limit);
+    return ONNX_INFER_OK;
+}
+
 static oi_status plan_memory(builder *b)
 {
     oi_plan *p = b->plan;
@@ -310,9 +323,8 @@ static oi_status plan_memory(builder *b)
     }
     if (st == ONNX_INFER_OK)
         st = oi_memplan(a, b->item, b->nitem, &p->arena_bytes);
-    if (st == ONNX_INFER_OK && p->arena_bytes > p->engine->limits.total_bytes)
-        st = oi_fail(ONNX_INFER_E_LIMIT, "a run needs %zu bytes for its intermediate tensors; the limit total_bytes is %llu",
-                     p->arena_bytes, (unsigned long long)p->engine->limits.total_bytes);
+    if (st == ONNX_INFER_OK)
+        st = check_total(b);
     for (uint32_t s = 0; st == ONNX_INFER_OK && s < p->nstep; s++) {
         oi_plan_step *ps = &p->step[s];
         if (ps->step.workspace)

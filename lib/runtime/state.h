@@ -12,7 +12,8 @@ typedef struct {
     oi_frame ***child;        /* by step, by subgraph; made when first needed */
     oi_tensor *out_tensor;    /* by output: storage where the caller gave none */
     oi_value_id *patch;       /* values that live in inputs and outputs */
-    uint32_t npatch;
+    oi_value_id *heap;        /* values that live on the heap */
+    uint32_t npatch, nheap;
     const void **in;          /* of the step that runs: */
     void **out;
     const oi_tensor **eval_in;

@@ -1,0 +1,98 @@
+/* The memory planner on random lifetimes: nothing that lives at once overlaps, and the arena is not wasteful. */
+#include "runtime/memplan.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static uint64_t state = 1;
+
+static uint32_t draw(uint32_t n)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33) % n;
+}
+
+static bool is_sound(const oi_mem_item *item, size_t n, size_t total)
+{
+    bool sound = true;
+    for (size_t i = 0; i < n; i++) {
+        sound = sound && item[i].offset % OI_ALIGN == 0 && item[i].offset + item[i].bytes + OI_ALIGN <= total;
+        for (size_t j = 0; j < i; j++) {
+            if (item[i].first > item[j].last || item[j].first > item[i].last)
+                continue;
+            sound = sound && (item[i].offset >= item[j].offset + item[j].bytes + OI_ALIGN ||
+                              item[j].offset >= item[i].offset + item[i].bytes + OI_ALIGN);
+        }
+    }
+    return sound;
+}
+
+START_TEST(random_lifetimes)
+{
+    state = (uint64_t)_i;
+    size_t n = 1 + draw(200), total;
+    oi_mem_item *item = calloc(n, sizeof *item);
+    for (size_t i = 0; i < n; i++) {
+        item[i].first = draw(100);
+        item[i].last = draw(10) ? item[i].first + draw(8) : UINT32_MAX;
+        item[i].bytes = draw(5) ? draw(10000) : 0;
+    }
+    ck_assert_int_eq(oi_memplan(NULL, item, n, &total), ONNX_INFER_OK);
+    ck_assert(is_sound(item, n, total));
+    free(item);
+}
+END_TEST
+
+START_TEST(chain_takes_two_buffers)
+{
+    oi_mem_item item[50];
+    size_t total;
+    for (uint32_t i = 0; i < 50; i++)
+        item[i] = (oi_mem_item){.bytes = 1000, .first = i, .last = i + 1};
+    ck_assert_int_eq(oi_memplan(NULL, item, 50, &total), ONNX_INFER_OK);
+    ck_assert_uint_le(total, 2 * (1024 + OI_ALIGN));
+}
+END_TEST
+
+START_TEST(very_many_items)
+{
+    enum { N = 30000 };
+    oi_mem_item *item = calloc(N, sizeof *item);
+    size_t total;
+    for (uint32_t i = 0; i < N; i++)
+        item[i] = (oi_mem_item){.bytes = 64 + draw(1000), .first = i, .last = i + 2};
+    ck_assert_int_eq(oi_memplan(NULL, item, N, &total), ONNX_INFER_OK);
+    ck_assert_uint_lt(total, 20000);
+    bool sound = true;
+    for (size_t i = 0; i + 10 < N; i++)
+        sound = sound && is_sound(item + i, 10, total);
+    ck_assert(sound);
+    free(item);
+}
+END_TEST
+
+START_TEST(overflow_is_a_limit)
+{
+    oi_mem_item item[2] = {{.bytes = SIZE_MAX - 10}, {.bytes = SIZE_MAX / 2}};
+    size_t total;
+    ck_assert_int_eq(oi_memplan(NULL, item, 2, &total), ONNX_INFER_E_LIMIT);
+    ck_assert_int_eq(oi_memplan(NULL, NULL, 0, &total), ONNX_INFER_OK);
+    ck_assert_uint_eq(total, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("memplan");
+    TCase *t = tcase_create("all");
+    tcase_add_loop_test(t, random_lifetimes, 0, 100);
+    tcase_add_test(t, chain_takes_two_buffers);
+    tcase_add_test(t, very_many_items);
+    tcase_add_test(t, overflow_is_a_limit);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
