@@ -102,3 +102,4 @@ core_sources += lib/ops/op_quantize.c
 core_sources += lib/ops/tmpl/each_float.inc
 core_sources += lib/ops/tmpl/each_float8.inc
 core_sources += lib/ops/tmpl/each_int.inc
+core_sources += lib/ops/random.c lib/ops/random.h lib/ops/op_random.c
