@@ -103,3 +103,4 @@ core_sources += lib/ops/tmpl/each_float.inc
 core_sources += lib/ops/tmpl/each_float8.inc
 core_sources += lib/ops/tmpl/each_int.inc
 core_sources += lib/ops/random.c lib/ops/random.h lib/ops/op_random.c
+core_sources += lib/ops/op_generate.c
