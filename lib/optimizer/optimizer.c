@@ -1,32 +1,133 @@
-/* The order of the stages, and copies of graphs for given inputs. */
+/* The optimizer: which passes run at which stage, in which order. */
 #include "optimizer/optimizer.h"
 
 #include "ops/infer.h"
+#include "optimizer/pass.h"
 
-oi_status oi_optimize(oi_graph *g, oi_stage to, const oi_target *target)
+#include <string.h>
+
+typedef struct {
+    const char *name;
+    oi_status (*run)(oi_graph *g, oi_pass *p);
+} pass_entry;
+
+static const pass_entry declutter_passes[] = {
+    {"constants", oi_pass_fold},
+    {"dead code", oi_pass_dead},
+};
+
+static const pass_entry lower_passes[] = {
+    {"lower", oi_pass_lower},
+    {"constants", oi_pass_fold},
+    {"dead code", oi_pass_dead},
+};
+
+enum {
+    ROUNDS = 16,            /* of declutter; each but the last has changed something */
+    FOLD_BUDGET = 4 << 20,  /* bytes of a decluttered graph */
+    FOLD_LOWERED = 256 << 20,
+};
+
+static oi_status run_passes(oi_graph *g, oi_pass *p, const pass_entry *pass, size_t n)
 {
-    (void)to, (void)target;
+    for (size_t i = 0; i < n && !oi_pass_stopped(p); i++) {
+        if (p->check)
+            OI_TRY(p->check(p->user));
+        uint64_t before = p->rewriter.commits;
+        OI_TRY(pass[i].run(g, p));
+        if (p->rewriter.commits != before && p->rewriter.strict) {
+            oi_status status = oi_graph_verify(g);
+            if (status) {
+                oi_error_prefix("%s: after %s: ", p->rewriter.stage, pass[i].name);
+                return status;
+            }
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+static void set_stage(oi_graph *g, oi_stage stage, bool subgraphs)
+{
+    g->stage = stage;
+    for (uint32_t i = 0; i < g->nnode && subgraphs; i++) {
+        for (uint32_t k = 0; k < g->node[i].nsub; k++)
+            set_stage(g->node[i].sub[k].graph, stage, true);
+    }
+}
+
+static oi_status declutter(oi_graph *g, oi_pass *p)
+{
+    for (int round = 0;; round++) {
+        uint64_t before = p->rewriter.commits;
+        OI_TRY(run_passes(g, p, declutter_passes, sizeof declutter_passes / sizeof *declutter_passes));
+        if (p->rewriter.commits == before)
+            break;
+        OI_TRY(oi_infer_graph(g));
+        if (round + 1 == ROUNDS) {
+            p->rewriter.exhausted = true;
+            oi_log_write(g->log, ONNX_INFER_LOG_WARNING, "declutter: still changing after %d rounds; stopped", ROUNDS);
+            break;
+        }
+        if (oi_pass_stopped(p))
+            break;
+    }
+    set_stage(g, OI_STAGE_DECLUTTERED, true);
+    return ONNX_INFER_OK;
+}
+
+static oi_status lower(oi_graph *g, oi_pass *p)
+{
+    set_stage(g, OI_STAGE_LOWERED, false);
+    return run_passes(g, p, lower_passes, sizeof lower_passes / sizeof *lower_passes);
+}
+
+oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi_optimize_options *o)
+{
+    oi_pass p = {.check = o->check, .user = o->user};
+    p.rewriter = (oi_rewriter){.commits = o->commits, .stop_after = o->stop_after, .strict = o->strict};
+    if (g->stage == OI_STAGE_IMPORTED && to > g->stage)
+        OI_TRY(oi_infer_graph(g));
+    if (g->stage < OI_STAGE_DECLUTTERED && to >= OI_STAGE_DECLUTTERED) {
+        p.rewriter.stage = "declutter";
+        p.fold_each = p.fold_budget = o->fold_budget ? o->fold_budget : FOLD_BUDGET;
+        OI_TRY(declutter(g, &p));
+    }
+    if (g->stage < OI_STAGE_LOWERED && to >= OI_STAGE_LOWERED) {
+        OI_FAIL_IF(!target, ONNX_INFER_E_INVALID_ARGUMENT, "lowering needs a target");
+        p.rewriter.stage = "lower";
+        p.rewriter.target = target;
+        p.fold_each = FOLD_LOWERED;
+        p.fold_budget = SIZE_MAX;
+        OI_TRY(lower(g, &p));
+    }
+    o->commits = p.rewriter.commits;
+    OI_FAIL_IF(o->strict && p.rewriter.exhausted, ONNX_INFER_E_INTERNAL, "the passes do not come to an end");
     OI_TRY(oi_graph_compact(g));
     return oi_graph_verify(g);
 }
 
-/* What is known of input i; content becomes a constant that takes over its uses. */
-static oi_status set_input(oi_graph *g, uint32_t i, const oi_fact *known)
+oi_status oi_optimize(oi_graph *g, oi_stage to, const oi_target *target)
 {
-    oi_value_id in = g->input[i], constant;
-    oi_fact fact = *known;
-    oi_tensor shared;
+    oi_optimize_options o = {0};
+    return oi_optimize_with(g, to, target, &o);
+}
+
+/* Puts what is known of an input into the copy. */
+static oi_status give_input(oi_graph *g, uint32_t i, const oi_fact *given)
+{
+    oi_value_id v = g->input[i];
+    oi_fact fact = *given;
     fact.konst = NULL;
-    OI_TRY(oi_graph_set_fact(g, in, &fact));
-    if (!known->konst)
+    OI_TRY(oi_graph_set_fact(g, v, &fact));
+    if (!given->konst)
         return ONNX_INFER_OK;
-    oi_tensor_share(&shared, known->konst);
-    oi_status st = oi_graph_add_const(g, "", &shared, &constant);
-    if (st != ONNX_INFER_OK) {
-        oi_tensor_clear(&shared);
-        return st;
-    }
-    return oi_graph_replace_uses(g, in, constant);
+    oi_tensor t;
+    oi_value_id constant;
+    oi_tensor_share(&t, given->konst);
+    oi_status status = oi_graph_add_const(g, NULL, &t, &constant);
+    oi_tensor_clear(&t);
+    OI_TRY(status);
+    return oi_graph_replace_uses(g, v, constant);
 }
 
 oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *bound, const oi_fact *const *input, oi_stage to,
@@ -35,18 +136,22 @@ oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *b
     oi_graph *copy;
     *out = NULL;
     OI_TRY(oi_graph_clone(a, g, bound, &copy));
-    oi_status st = ONNX_INFER_OK;
-    for (uint32_t i = 0; input && i < copy->ninput && st == ONNX_INFER_OK; i++) {
+    oi_status status = ONNX_INFER_OK;
+    for (uint32_t i = 0; i < copy->ninput && input && !status; i++) {
         if (input[i])
-            st = set_input(copy, i, input[i]);
+            status = give_input(copy, i, input[i]);
     }
-    if (st == ONNX_INFER_OK)
-        st = oi_infer_graph(copy);
-    if (st == ONNX_INFER_OK)
-        st = oi_optimize(copy, to, target);
-    if (st != ONNX_INFER_OK) {
+    if (!status)
+        status = oi_infer_graph(copy);
+    if (!status && to > OI_STAGE_TYPED) {
+        set_stage(copy, OI_STAGE_TYPED, true); /* known sizes make more to simplify */
+        status = oi_optimize(copy, to, target);
+    } else if (!status) {
+        status = oi_graph_compact(copy);
+    }
+    if (status) {
         oi_graph_destroy(copy);
-        return st;
+        return status;
     }
     *out = copy;
     return ONNX_INFER_OK;

@@ -2,14 +2,25 @@
 #ifndef OI_OPTIMIZER_OPTIMIZER_H
 #define OI_OPTIMIZER_OPTIMIZER_H
 
-#include "ops/op.h"
+#include "ops/rewrite.h"
 #include "ops/target.h"
+
+/* For tools and tests; all zero: the defaults. */
+typedef struct {
+    uint64_t stop_after; /* change nothing more after this many changes, to bisect; 0: no bound */
+    size_t fold_budget;  /* bytes that constant folding may add to a decluttered graph; 0: 4 MiB */
+    bool strict;         /* check the graph after every change, and fail where a rewrite fails or does not come to an end */
+    oi_status (*check)(void *user); /* called between passes; other than ONNX_INFER_OK ends the work. May be NULL */
+    void *user;
+    uint64_t commits;    /* out: changes made; counts on */
+} oi_optimize_options;
 
 /* Runs the stages that lead from g's stage to `to` in place; ends with oi_graph_compact and oi_graph_verify. `target` is
  * needed for OI_STAGE_LOWERED. On failure the graph is only good for being destroyed.
  * Subgraphs are decluttered with their graph; lowering leaves them as they are, since the runtime specialises them by
  * themselves once the shapes of their inputs are known. */
 oi_status oi_optimize(oi_graph *g, oi_stage to, const oi_target *target);
+oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi_optimize_options *o);
 
 /* A copy of g (TYPED or DECLUTTERED; a subgraph too) for given inputs, brought to stage `to`:
  *   bound     a value for each symbol of g->syms, negative where open (may be NULL)

@@ -1,0 +1,38 @@
+/* What passes share: the state of one optimization, and the passes themselves. */
+#ifndef OI_OPTIMIZER_PASS_H
+#define OI_OPTIMIZER_PASS_H
+
+#include "ops/infer.h"
+#include "optimizer/optimizer.h"
+
+typedef struct {
+    oi_rewriter rewriter;  /* commits, bounds, target */
+    size_t fold_each;      /* bytes that folding one node may add */
+    size_t fold_budget;    /* bytes that folding may still add to the graph in all; small results do not count */
+    oi_status (*check)(void *user);
+    void *user;
+} oi_pass;
+
+static inline bool oi_pass_stopped(const oi_pass *p)
+{
+    return p->rewriter.stop_after && p->rewriter.commits >= p->rewriter.stop_after;
+}
+
+/* A pass changes the graph and its subgraphs, and counts each change in p->rewriter.commits. */
+
+/* Evaluates nodes whose inputs are constant, within the budget; nodes whose outputs inference knows become constants. */
+oi_status oi_pass_fold(oi_graph *g, oi_pass *p);
+/* The same for one node and what feeds it, without regard to the budget. */
+oi_status oi_pass_fold_into(oi_graph *g, oi_node_id id, oi_pass *p);
+/* Constants that a subgraph captures move into it; captures that it does not use go. */
+oi_status oi_pass_captures(oi_graph *g, oi_pass *p);
+/* If with a known condition becomes its branch. */
+oi_status oi_pass_branches(oi_graph *g, oi_pass *p);
+/* One node for several that compute the same; one constant for small equal ones. */
+oi_status oi_pass_common(oi_graph *g, oi_pass *p);
+/* Nodes and outputs that nothing uses go. */
+oi_status oi_pass_dead(oi_graph *g, oi_pass *p);
+/* Node by node: fold what feeds it, call its operator's lower, fold what that made. */
+oi_status oi_pass_lower(oi_graph *g, oi_pass *p);
+
+#endif
