@@ -277,6 +277,11 @@ oi_status oi_graph_add_node(oi_graph *g, const oi_op *op, const char *name, void
     n.sub = nsub ? oi_arena_copy(g->arena, sub, nsub * sizeof *sub) : NULL;
     if (!n.name || !n.in || !n.use_at || !n.out || (nsub && !n.sub))
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < nsub; i++) {
+        n.sub[i].capture = oi_arena_copy(g->arena, sub[i].capture, sub[i].ncapture * sizeof *sub[i].capture);
+        if (!n.sub[i].capture)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
     if (nin)
         memcpy(n.in, in, nin * sizeof *in);
     oi_status status = ONNX_INFER_OK;

@@ -94,7 +94,8 @@ oi_status oi_graph_add_value(oi_graph *g, const char *name, oi_value_id *out); /
 oi_status oi_graph_mark_output(oi_graph *g, oi_value_id v);
 /* Appends a node. `in` may hold OI_NONE. Outputs: existing undefined values, or with out[i] == OI_NONE and i < nout new
  * ones made and stored in out[i]. attr is in the arena already (NULL: the
- * operator has none; oi_attr_new makes defaults). Subgraphs (may be NULL) are copied. */
+ * operator has none; oi_attr_new makes defaults). The array of subgraphs (may be NULL), their names'
+ * pointers and the lists of captures are copied. */
 oi_status oi_graph_add_node(oi_graph *g, const oi_op *op, const char *name, void *attr, uint32_t nin, const oi_value_id *in,
                             uint32_t nout, oi_value_id *out, uint32_t nsub, const oi_sub *sub, oi_node_id *id);
 oi_status oi_graph_set_node_inputs(oi_graph *g, oi_node_id id, uint32_t nin, const oi_value_id *in);

@@ -177,7 +177,7 @@ enum { COMMITS_PER_NODE = 64, COMMITS_BASE = 1000 };
 
 typedef struct {
     oi_graph *g;
-    const oi_rule *const *rule;
+    const oi_rule *rule;
     size_t nrule;
     oi_rewriter *r;
     uint64_t budget;
@@ -417,7 +417,7 @@ static oi_status try_rule(worker *w, const oi_rule *rule, oi_node_id id, bool *c
 static oi_status visit(worker *w, oi_node_id id)
 {
     for (size_t i = 0; i < w->nrule; i++) {
-        const oi_rule *rule = w->rule[i];
+        const oi_rule *rule = &w->rule[i];
         const oi_op *op = w->g->node[id].op;
         bool changed;
         if (!op || stopped(w->r))
@@ -433,12 +433,12 @@ static oi_status visit(worker *w, oi_node_id id)
 
 oi_status oi_rewrite_one(oi_graph *g, const oi_rule *rule, oi_node_id id, oi_rewriter *r)
 {
-    worker w = {.g = g, .rule = &rule, .nrule = 1, .r = r, .alone = true};
+    worker w = {.g = g, .rule = rule, .nrule = 1, .r = r, .alone = true};
     bool changed;
     return try_rule(&w, rule, id, &changed);
 }
 
-oi_status oi_rewrite_run(oi_graph *g, const oi_rule *const *rule, size_t nrule, oi_rewriter *r)
+oi_status oi_rewrite_run(oi_graph *g, const oi_rule *rule, size_t nrule, oi_rewriter *r)
 {
     oi_node_id *order;
     uint32_t n;

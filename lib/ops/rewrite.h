@@ -69,7 +69,7 @@ typedef struct {
 
 /* Tries the rules, in order, on every node of g and its subgraphs, and again around each change, until none applies.
  * Nodes that nothing uses any more are removed. The graph is left uncompacted. */
-oi_status oi_rewrite_run(oi_graph *g, const oi_rule *const *rule, size_t nrule, oi_rewriter *r);
+oi_status oi_rewrite_run(oi_graph *g, const oi_rule *rule, size_t nrule, oi_rewriter *r);
 /* One rule on one node, once. */
 oi_status oi_rewrite_one(oi_graph *g, const oi_rule *rule, oi_node_id id, oi_rewriter *r);
 /* Removes the node and every node that nothing uses then. Nothing happens where one of its outputs is used. */

@@ -2,6 +2,7 @@
 #include "optimizer/optimizer.h"
 
 #include "ops/infer.h"
+#include "optimizer/layout.h"
 #include "optimizer/pass.h"
 
 #include <string.h>
@@ -16,8 +17,20 @@ static const pass_entry declutter_passes[] = {
     {"dead code", oi_pass_dead},
 };
 
+static oi_status pass_layout(oi_graph *g, oi_pass *p)
+{
+    return oi_rewrite_run(g, oi_layout_rules, oi_layout_rule_count, &p->rewriter);
+}
+
+static oi_status pass_epilogues(oi_graph *g, oi_pass *p)
+{
+    return oi_rewrite_run(g, oi_epilogue_rules, oi_epilogue_rule_count, &p->rewriter);
+}
+
 static const pass_entry lower_passes[] = {
     {"lower", oi_pass_lower},
+    {"layout", pass_layout},
+    {"epilogues", pass_epilogues},
     {"constants", oi_pass_fold},
     {"dead code", oi_pass_dead},
 };

@@ -19,8 +19,6 @@ oi_status oi_pass_lower(oi_graph *g, oi_pass *p)
         const oi_node *node = &g->node[order[i]];
         if (!node->op)
             continue;
-        for (uint32_t k = 0; k < node->nsub; k++)
-            OI_TRY(oi_pass_lower(node->sub[k].graph, p));
         OI_TRY(oi_pass_fold_into(g, order[i], p));
         node = &g->node[order[i]];
         if (!node->op || !node->op->lower)
