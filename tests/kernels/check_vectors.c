@@ -26,7 +26,7 @@ static const struct {
     {OI_UNARY_TANH, 0, 0, 4, 0},
     {OI_UNARY_GELU_ERF, 0, 0, 4, 2e-7},
     {OI_UNARY_GELU_TANH, 0, 0, 12, 1e-8},
-    {OI_UNARY_MISH, 0, 0, 4, 1e-36},
+    {OI_UNARY_MISH, 0, 0, 6, 1e-36},
     {OI_UNARY_ELU, 0.7f, 0, 4, 0},
     {OI_UNARY_SELU, 1.6732632f, 1.050701f, 5, 0},
     {OI_UNARY_CELU, 0.8f, 0, 6, 0},

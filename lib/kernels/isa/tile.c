@@ -98,27 +98,32 @@ static void tile_finish(const oi_tile_args *t, int mr, int nv, const float *save
         }
 }
 
-/* Rows for 1, 2, 3 and 4 vectors: as many as the registers hold beside the operands. */
+/* Rows for 1, 2, 3 and 4 vectors: as many as the registers hold beside the operands. Tiles of at least ONE_SET vectors
+ * hide the latency of the multiply-add by themselves. */
 #if defined(OI_KERN_AVX512)
 #define ROWS_1 28
 #define ROWS_2 14
 #define ROWS_3 9
 #define ROWS_4 6
+#define ONE_SET 8
 #elif defined(OI_KERN_AVX2)
 #define ROWS_1 12
 #define ROWS_2 6
 #define ROWS_3 4
 #define ROWS_4 2
+#define ONE_SET 6
 #elif defined(OI_KERN_NEON)
 #define ROWS_1 14
 #define ROWS_2 10
 #define ROWS_3 7
 #define ROWS_4 5
+#define ONE_SET 8
 #else
 #define ROWS_1 8
 #define ROWS_2 4
 #define ROWS_3 3
 #define ROWS_4 2
+#define ONE_SET 6
 #endif
 
 #define NV 1
