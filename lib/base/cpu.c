@@ -33,7 +33,8 @@ static oi_cpu_isa probe(void)
     uint32_t a, b, c, d, b7 = 0, c7, d7;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(d & SSE2))
         return OI_ISA_GENERIC;
-    if (!(c & OSXSAVE) || !(c & FMA) || !(c & F16C) || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) || !(b7 & AVX2))
+    if (!(c & OSXSAVE) || !(c & FMA) || !(c & F16C) || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) ||
+        !(b7 & AVX2))
         return OI_ISA_SSE2;
     const uint32_t states = enabled_states();
     if ((states & 0x06) != 0x06)
@@ -42,7 +43,8 @@ static oi_cpu_isa probe(void)
     return (states & 0xe6) == 0xe6 && (b7 & need) == need ? OI_ISA_AVX512 : OI_ISA_AVX2;
 }
 
-/* Size of the data or unified cache at `level`, from the leaf that Intel (4) and AMD (0x8000001d) share the form of. */
+/* Size of the data or unified cache at `level`, from the leaf that Intel (4) and AMD (0x8000001d) share the
+ * form of. */
 static size_t probe_cache(unsigned level)
 {
     uint32_t a, b, c, d, vendor_b, top;

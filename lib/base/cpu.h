@@ -16,13 +16,14 @@ typedef enum oi_cpu_isa {
 } oi_cpu_isa;
 
 /*
- * The best level that this CPU and its operating system offer, lowered by the environment variable ONNX_INFER_ISA
- * (a level's name; unknown names and levels that are not offered are ignored). Found once, then remembered.
- * Safe from any thread.
+ * The best level that this CPU and its operating system offer, lowered by the environment variable
+ * ONNX_INFER_ISA (a level's name; unknown names and levels that are not offered are ignored). Found once,
+ * then remembered. Safe from any thread.
  */
 oi_cpu_isa oi_cpu_isa_detect(void);
 
-/* True if this CPU can execute code of the level `isa`; the environment has no say here. Safe from any thread. */
+/* True if this CPU can execute code of the level `isa`; the environment has no say here. Safe from any
+ * thread. */
 bool oi_cpu_isa_available(oi_cpu_isa isa);
 
 /* The level called `name` ("generic", "sse2", "avx2", "avx512", "neon"), or OI_ISA_COUNT if there is none. */
@@ -32,15 +33,16 @@ oi_cpu_isa oi_cpu_isa_from_name(const char *name);
 const char *oi_cpu_isa_name(oi_cpu_isa isa);
 
 /*
- * Bytes of level 1 data cache and of level 2 cache that one core can use. Never 0 (32 KiB and 512 KiB when unknown).
- * Safe from any thread.
+ * Bytes of level 1 data cache and of level 2 cache that one core can use. Never 0 (32 KiB and 512 KiB when
+ * unknown). Safe from any thread.
  */
 size_t oi_cpu_l1_bytes(void);
 size_t oi_cpu_l2_bytes(void);
 
 /*
- * The number of threads worth running: CPUs in this thread's affinity mask, capped by the CPU quota of the control
- * group (version 1 or 2; a quota of 1.5 CPUs counts as 2). At least 1. Reads files; call it once and keep the answer.
+ * The number of threads worth running: CPUs in this thread's affinity mask, capped by the CPU quota of the
+ * control group (version 1 or 2; a quota of 1.5 CPUs counts as 2). At least 1. Reads files; call it once and
+ * keep the answer.
  */
 size_t oi_cpu_default_threads(void);
 

@@ -19,9 +19,9 @@ static size_t div_up(size_t a, size_t b) { return a / b + (a % b != 0); }
 
 /* How groups meet vectors. */
 typedef enum grouping {
-    ONE_GROUP,   /* no groups */
-    WHOLE,       /* every group is a number of whole blocks: as many convolutions side by side */
-    MIXED        /* a panel is one vector and reads the blocks of all groups that its lanes belong to */
+    ONE_GROUP, /* no groups */
+    WHOLE,     /* every group is a number of whole blocks: as many convolutions side by side */
+    MIXED      /* a panel is one vector and reads the blocks of all groups that its lanes belong to */
 } grouping;
 
 static grouping grouping_of(const oi_conv_plan *p)
@@ -37,7 +37,7 @@ static grouping grouping_of(const oi_conv_plan *p)
 typedef struct panel {
     size_t vector, vectors;
     size_t block, blocks;
-    size_t last; /* channels of the last of these blocks */
+    size_t last;   /* channels of the last of these blocks */
     size_t offset; /* where its weights begin in its phase, in floats for one tap of the window */
 } panel;
 
@@ -77,8 +77,9 @@ static panel panel_at(const oi_conv_plan *p, size_t i)
 }
 
 /*
- * One axis of one stride phase. A forward convolution has one phase with an input step of the stride; a transposed one
- * has a phase for each residue of (output + pad) modulo the stride, each a convolution with step 1 over some of the taps.
+ * One axis of one stride phase. A forward convolution has one phase with an input step of the stride; a
+ * transposed one has a phase for each residue of (output + pad) modulo the stride, each a convolution with
+ * step 1 over some of the taps.
  */
 typedef struct axis {
     size_t k, dilation, stride, pad, residue;
@@ -104,9 +105,15 @@ static bool axis_tap(const axis *a, size_t i, ptrdiff_t *q)
     return true;
 }
 
-static axis axis_of(size_t k, size_t dilation, size_t stride, size_t pad, size_t out, bool transposed, size_t residue)
+static axis axis_of(size_t k, size_t dilation, size_t stride, size_t pad, size_t out, bool transposed,
+                    size_t residue)
 {
-    axis a = {.k = k, .dilation = dilation, .stride = stride, .pad = pad, .residue = residue, .transposed = transposed};
+    axis a = {.k = k,
+              .dilation = dilation,
+              .stride = stride,
+              .pad = pad,
+              .residue = residue,
+              .transposed = transposed};
     a.first = transposed ? (residue + stride - pad % stride) % stride : 0;
     a.step = transposed ? stride : 1;
     a.count = out > a.first ? div_up(out - a.first, a.step) : 0;
@@ -148,13 +155,16 @@ static bool axis_pads(const axis *a, size_t size)
 }
 
 /* Taps of a plain input lie side by side along x, so that a row of them is one tap of kw floats. */
-static bool merges_x(const oi_conv_plan *p) { return p->shape.in_plain && !p->shape.transposed && p->shape.dw == 1; }
+static bool merges_x(const oi_conv_plan *p)
+{
+    return p->shape.in_plain && !p->shape.transposed && p->shape.dw == 1;
+}
 
 size_t oi_conv_out_size(size_t in, size_t k, size_t stride, size_t dilation, size_t pad_begin, size_t pad_end)
 {
     size_t span = 0, padded = 0;
-    if (k == 0 || stride == 0 || !oi_mul_size(k - 1, dilation, &span) || !oi_add_size(in, pad_begin, &padded) ||
-        !oi_add_size(padded, pad_end, &padded) || padded <= span)
+    if (k == 0 || stride == 0 || !oi_mul_size(k - 1, dilation, &span) ||
+        !oi_add_size(in, pad_begin, &padded) || !oi_add_size(padded, pad_end, &padded) || padded <= span)
         return 0;
     return (padded - span - 1) / stride + 1;
 }
@@ -180,17 +190,21 @@ static oi_status check_shape(const oi_conv_plan *p)
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl;
     OI_FAIL_IF(!s->kh || !s->kw || !s->sh || !s->sw || !s->dh || !s->dw || !s->groups || !s->c || !s->oc,
-               ONNX_INFER_E_INVALID_ARGUMENT, "convolution: a channel count, kernel, stride, dilation or group is zero");
+               ONNX_INFER_E_INVALID_ARGUMENT,
+               "convolution: a channel count, kernel, stride, dilation or group is zero");
     OI_FAIL_IF(s->c % s->groups || s->oc % s->groups, ONNX_INFER_E_SHAPE_MISMATCH,
-               "convolution: %zu groups do not divide %zu input and %zu output channels", s->groups, s->c, s->oc);
+               "convolution: %zu groups do not divide %zu input and %zu output channels", s->groups, s->c,
+               s->oc);
     /* Everything below works on products of these. */
     size_t in, out, reach_y, reach_x, weights;
-    const bool fits =
-        product_fits(s->n, s->c + vl, s->h, s->w, &in) && product_fits(s->n, s->oc + vl, s->oh, s->ow, &out) &&
-        product_fits(s->kh, s->dh, 1, 1, &reach_y) && product_fits(s->kw, s->dw, 1, 1, &reach_x) &&
-        product_fits(s->oh, s->sh, 1, 1, &in) && product_fits(s->ow, s->sw, 1, 1, &in) &&
-        product_fits(s->oc + 2 * vl, s->c + 2 * vl, s->kh, s->kw, &weights) &&
-        product_fits(reach_y + s->oh * s->sh + s->pt + s->h, reach_x + s->ow * s->sw + s->pl + s->w, s->c + vl, 4, &in);
+    const bool fits = product_fits(s->n, s->c + vl, s->h, s->w, &in) &&
+                      product_fits(s->n, s->oc + vl, s->oh, s->ow, &out) &&
+                      product_fits(s->kh, s->dh, 1, 1, &reach_y) &&
+                      product_fits(s->kw, s->dw, 1, 1, &reach_x) && product_fits(s->oh, s->sh, 1, 1, &in) &&
+                      product_fits(s->ow, s->sw, 1, 1, &in) &&
+                      product_fits(s->oc + 2 * vl, s->c + 2 * vl, s->kh, s->kw, &weights) &&
+                      product_fits(reach_y + s->oh * s->sh + s->pt + s->h,
+                                   reach_x + s->ow * s->sw + s->pl + s->w, s->c + vl, 4, &in);
     OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "convolution: sizes overflow");
     return ONNX_INFER_OK;
 }
@@ -220,8 +234,10 @@ static void plan_depthwise(oi_conv_plan *p)
     p->workspace = 0;
 }
 
-/* Rows (or flattened pixels) of a strip and panels of a chunk; `out` is the number of rows, `width` the pixels of one. */
-static void plan_split(oi_conv_plan *p, size_t out, size_t width, size_t row_floats, size_t halo_rows, double macs)
+/* Rows (or flattened pixels) of a strip and panels of a chunk; `out` is the number of rows, `width` the
+ * pixels of one. */
+static void plan_split(oi_conv_plan *p, size_t out, size_t width, size_t row_floats, size_t halo_rows,
+                       double macs)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t phases = p->phase_h * p->phase_w;
@@ -235,7 +251,8 @@ static void plan_split(oi_conv_plan *p, size_t out, size_t width, size_t row_flo
     rows = max_size(rows, div_up(TILE_PIXELS, max_size(width, 1)));
     rows = min_size(rows, max_size(out, 1));
     size_t strips = div_up(out, rows);
-    const size_t short_rows = min_size(max_size(div_up(TILE_PIXELS, max_size(width, 1)), 2 * halo_rows), max_size(out, 1));
+    const size_t short_rows =
+        min_size(max_size(div_up(TILE_PIXELS, max_size(width, 1)), 2 * halo_rows), max_size(out, 1));
     if ((double)strips < want) {
         const size_t most = max_size(out / max_size(short_rows, 1), 1);
         strips = max_size(strips, min_size((size_t)(want + 0.5), most));
@@ -313,15 +330,16 @@ oi_status oi_conv_plan_init(oi_conv_plan *p, const oi_kernels *kern, const oi_co
         plan_split(p, s->oh * s->ow, 1, p->panel_blocks * p->in_lanes, 0, macs);
     } else {
         /* A row of the output stands for `step` rows of the input. */
-        plan_split(p, out_h, out_w, p->panel_blocks * p->in_lanes * (p->copy ? span_w : s->w) * step, div_up(span_h, step),
-                   macs);
+        plan_split(p, out_h, out_w, p->panel_blocks * p->in_lanes * (p->copy ? span_w : s->w) * step,
+                   div_up(span_h, step), macs);
     }
     size_t strip = 0;
     if (p->copy) {
         p->strip_h = (p->rows - 1) * step + span_h + 1;
         p->strip_w = span_w;
         for (size_t c = 0; c < p->chunks; c++) {
-            const panel a = panel_at(p, c * p->chunk), b = panel_at(p, min_size((c + 1) * p->chunk, p->panels) - 1);
+            const panel a = panel_at(p, c * p->chunk),
+                        b = panel_at(p, min_size((c + 1) * p->chunk, p->panels) - 1);
             p->strip_blocks = max_size(p->strip_blocks, b.block + b.blocks - a.block);
         }
         strip = p->strip_blocks * p->strip_h * p->strip_w * p->in_lanes;
@@ -347,8 +365,8 @@ static void pack_depthwise(const oi_conv_plan *p, const float *w, const float *s
 }
 
 /* The rows of one tap and one input block: dst [channels][vectors * vl]. */
-static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, size_t tap, const float *w,
-                     const float *scale, float *dst)
+static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, size_t tap,
+                     const float *w, const float *scale, float *dst)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl, width = q->vectors * vl, oc0 = q->vector * vl, taps = s->kh * s->kw;
@@ -367,10 +385,44 @@ static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t c
             float v = 0.0f;
             if (ic / icg == group)
                 v = (s->transposed ? w[(ic * ocg + oc - group * ocg) * taps + tap]
-                                   : w[(oc * icg + ic - group * icg) * taps + tap]) * f;
+                                   : w[(oc * icg + ic - group * icg) * taps + tap]) *
+                    f;
             dst[k * width + l] = v;
         }
     }
+}
+
+/*
+ * All taps of one input block of a panel whose lanes share a group: the rows of w are transposed into a
+ * buffer and its rows, [channel][tap], put in the order [tap][channel]. False if the block is not of that
+ * kind.
+ */
+static bool pack_block(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, const float *w,
+                       const float *scale, float *dst)
+{
+    enum { ROOM = 16 * 9 * 48 };
+    const oi_conv_shape *s = &p->shape;
+    const size_t vl = p->kern->vl, width = q->vectors * vl, oc0 = q->vector * vl, taps = s->kh * s->kw;
+    const size_t icg = s->c / s->groups, lanes = min_size(s->oc - oc0, width);
+    if (s->transposed || grouping_of(p) == MIXED || channels * taps * width > ROOM)
+        return false;
+    float rows[ROOM];
+    float *const to = taps == 1 ? dst : rows;
+    p->kern->transpose(lanes, channels * taps, w + (oc0 * icg + ic0 % icg) * taps, icg * taps, to, width);
+    for (size_t i = 0; i < channels * taps && lanes < width; i++)
+        memset(to + i * width + lanes, 0, (width - lanes) * sizeof *to);
+    for (size_t t = 0; taps > 1 && t < taps; t++)
+        for (size_t k = 0; k < channels; k++)
+            memcpy(dst + (t * channels + k) * width, rows + (k * taps + t) * width, width * sizeof *dst);
+    if (scale)
+        p->kern->binary[OI_BINARY_MUL](&(oi_binary_args){.rows = channels * taps,
+                                                         .n = lanes,
+                                                         .a = dst,
+                                                         .b = scale + oc0,
+                                                         .y = dst,
+                                                         .as = width,
+                                                         .ys = width});
+    return true;
 }
 
 /* Whether tap i of an axis belongs to the phase `residue`; does not depend on pads. */
@@ -399,7 +451,12 @@ void oi_conv_pack_weights(const oi_conv_plan *p, const float *w, const float *sc
                 const panel q = panel_at(p, i);
                 float *d = dst + base + q.offset * ny * nx;
                 for (size_t b = 0; b < q.blocks; b++) {
-                    const size_t ic0 = (q.block + b) * p->in_lanes, channels = b + 1 == q.blocks ? q.last : p->in_lanes;
+                    const size_t ic0 = (q.block + b) * p->in_lanes,
+                                 channels = b + 1 == q.blocks ? q.last : p->in_lanes;
+                    if (pack_block(p, &q, ic0, channels, w, scale, d)) {
+                        d += channels * s->kh * s->kw * q.vectors * p->kern->vl;
+                        continue;
+                    }
                     for (size_t y = 0; y < s->kh; y++)
                         for (size_t x = 0; x < s->kw; x++) {
                             if (!in_phase(s->transposed, y, s->dh, s->sh, ry) ||
@@ -416,15 +473,16 @@ void oi_conv_pack_weights(const oi_conv_plan *p, const float *w, const float *sc
 
 /* What the reading of one task starts from: the input itself, or the strip. */
 typedef struct source {
-    const float *x;           /* position (0, 0) of the first block */
-    size_t block, row;        /* floats from one block, one row, to the next */
+    const float *x;    /* position (0, 0) of the first block */
+    size_t block, row; /* floats from one block, one row, to the next */
     size_t first_block;
-    ptrdiff_t y0, x0;         /* the position that x is at, in input coordinates */
+    ptrdiff_t y0, x0; /* the position that x is at, in input coordinates */
 } source;
 
-/* Copies input rows [y0, y0 + strip_h) and columns [x0, x0 + strip_w) of the blocks, zeros where there is no input. */
-static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0, size_t blocks, size_t height, size_t width,
-                       ptrdiff_t y0, ptrdiff_t x0, float *dst)
+/* Copies input rows [y0, y0 + strip_h) and columns [x0, x0 + strip_w) of the blocks, zeros where there is no
+ * input. */
+static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0, size_t blocks, size_t height,
+                       size_t width, ptrdiff_t y0, ptrdiff_t x0, float *dst)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t lanes = p->in_lanes;
@@ -449,8 +507,8 @@ static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0,
 }
 
 /* Offsets of the taps of `blocks` blocks, those of one block after another; how many there are. */
-static size_t tap_offsets(const oi_conv_plan *p, const axis *ay, const axis *ax, const source *src, size_t blocks,
-                          ptrdiff_t *taps)
+static size_t tap_offsets(const oi_conv_plan *p, const axis *ay, const axis *ax, const source *src,
+                          size_t blocks, ptrdiff_t *taps)
 {
     const bool merge = merges_x(p);
     size_t n = 0;
@@ -474,8 +532,8 @@ typedef struct lines {
 } lines;
 
 /*
- * The slice of the next panel's weights that tile i of a panel fetches ahead: the first tile is busy with its own, each
- * one after that takes a cache line for every k.
+ * The slice of the next panel's weights that tile i of a panel fetches ahead: the first tile is busy with its
+ * own, each one after that takes a cache line for every k.
  */
 static const float *slice_ahead(const float *next, size_t floats, size_t depth, size_t i, bool first)
 {
@@ -483,10 +541,10 @@ static const float *slice_ahead(const float *next, size_t floats, size_t depth, 
     return next && (i > 0 || first) && at + depth * 16 <= floats ? next + at : NULL;
 }
 
-/* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel; `next` is the following panel of `floats`
- * weights, or NULL. */
-static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l, const float *next,
-                      size_t floats)
+/* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel; `next` is the following panel
+ * of `floats` weights, or NULL. */
+static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l,
+                      const float *next, size_t floats)
 {
     const size_t max = p->kern->max_mr[vectors];
     oi_tile_fn *const *const fn = p->kern->tile[vectors];
@@ -536,12 +594,27 @@ static void run_depthwise(const oi_conv_plan *p, const oi_conv_args *args, size_
     const oi_conv_shape *s = &p->shape;
     const oi_epilogue *e = &args->epilogue;
     const size_t vl = p->kern->vl, blocks = div_up(s->oc, vl), taps = s->kh * s->kw;
-    const size_t strip = task % p->strips, chunk = task / p->strips % p->chunks, n = task / p->strips / p->chunks;
+    const size_t strip = task % p->strips, chunk = task / p->strips % p->chunks,
+                 n = task / p->strips / p->chunks;
     const size_t y0 = strip * p->rows, y1 = min_size(y0 + p->rows, s->oh);
     float bias[64] = {0};
-    oi_depthwise_args d = {.h = s->h, .w = s->w, .oh = s->oh, .ow = s->ow, .kh = s->kh, .kw = s->kw, .sh = s->sh,
-                           .sw = s->sw, .dh = s->dh, .dw = s->dw, .pt = s->pt, .pl = s->pl, .beta = e->beta,
-                           .residual_after = e->residual_after, .act = e->act, .p0 = e->p0, .p1 = e->p1};
+    oi_depthwise_args d = {.h = s->h,
+                           .w = s->w,
+                           .oh = s->oh,
+                           .ow = s->ow,
+                           .kh = s->kh,
+                           .kw = s->kw,
+                           .sh = s->sh,
+                           .sw = s->sw,
+                           .dh = s->dh,
+                           .dw = s->dw,
+                           .pt = s->pt,
+                           .pl = s->pl,
+                           .beta = e->beta,
+                           .residual_after = e->residual_after,
+                           .act = e->act,
+                           .p0 = e->p0,
+                           .p1 = e->p1};
     for (size_t b = chunk * p->chunk; b < min_size((chunk + 1) * p->chunk, blocks); b++) {
         const size_t plane = n * blocks + b;
         d.x = args->x + plane * s->h * s->w * vl;
@@ -569,7 +642,8 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
     const size_t vl = p->kern->vl, lanes = p->in_lanes;
     const size_t chunk = task % p->chunks, strip = task / p->chunks % p->strips;
     task /= p->chunks * p->strips;
-    const size_t rx = task % p->phase_w, ry = task / p->phase_w % p->phase_h, n = task / p->phase_w / p->phase_h;
+    const size_t rx = task % p->phase_w, ry = task / p->phase_w % p->phase_h,
+                 n = task / p->phase_w / p->phase_h;
     const axis ay = axis_y(s, ry), ax = axis_x(s, rx);
     const bool flat = p->algo == OI_CONV_POINTWISE;
     const size_t pixels = s->oh * s->ow, row0 = strip * p->rows;
@@ -587,13 +661,16 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
         src.row = width * lanes;
         src.block = height * src.row;
         src.x = workspace;
-        copy_strip(p, image, first.block, blocks, height, width, (ptrdiff_t)(row0 * ay.in_step) + ay.low, ax.low, workspace);
+        copy_strip(p, image, first.block, blocks, height, width, (ptrdiff_t)(row0 * ay.in_step) + ay.low,
+                   ax.low, workspace);
     } else {
-        src.x = image + first.block * src.block +
-                (flat ? row0 * lanes : (row0 * ay.in_step + (size_t)ay.low) * src.row + (size_t)ax.low * lanes);
+        src.x =
+            image + first.block * src.block +
+            (flat ? row0 * lanes : (row0 * ay.in_step + (size_t)ay.low) * src.row + (size_t)ax.low * lanes);
     }
-    ptrdiff_t *taps = (ptrdiff_t *)(void *)(workspace + (p->workspace - p->panel_blocks * s->kh *
-                                                         (merges_x(p) ? 1 : s->kw) * (sizeof(ptrdiff_t) / sizeof(float))));
+    ptrdiff_t *taps = (ptrdiff_t *)(void *)(workspace + (p->workspace -
+                                                         p->panel_blocks * s->kh * (merges_x(p) ? 1 : s->kw) *
+                                                             (sizeof(ptrdiff_t) / sizeof(float))));
     const size_t n_taps = tap_offsets(p, &ay, &ax, &src, p->panel_blocks, taps);
     const size_t block_taps = n_taps / p->panel_blocks, window = ay.taps * ax.taps;
 
@@ -603,8 +680,11 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
         l = (lines){1, row1 - row0, 0, (ptrdiff_t)lanes, 0, (ptrdiff_t)vl};
         out0 = row0;
     } else {
-        l = (lines){.count = row1 - row0, .length = ax.count, .a_line = (ptrdiff_t)(ay.in_step * src.row),
-                    .a_pixel = (ptrdiff_t)(ax.in_step * lanes), .c_line = (ptrdiff_t)(ay.step * s->ow * vl),
+        l = (lines){.count = row1 - row0,
+                    .length = ax.count,
+                    .a_line = (ptrdiff_t)(ay.in_step * src.row),
+                    .a_pixel = (ptrdiff_t)(ax.in_step * lanes),
+                    .c_line = (ptrdiff_t)(ay.step * s->ow * vl),
                     .c_pixel = (ptrdiff_t)(ax.step * vl)};
         if (l.length < 4 && l.count > l.length)
             l = (lines){l.length, l.count, l.a_pixel, l.a_line, l.c_pixel, l.c_line};
@@ -617,9 +697,18 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
     const float *weights = args->weights + phase * (p->packed / (s->kh * s->kw));
 
     float bias[64];
-    oi_tile_args t = {.taps = taps, .c_vec = (ptrdiff_t)(pixels * vl), .r_vec = (ptrdiff_t)(pixels * vl), .lanes = vl,
-                      .finish = true, .residual_after = e->residual_after, .alpha = 1.0f, .beta = e->beta, .act = e->act,
-                      .p0 = e->p0, .p1 = e->p1, .bias = e->bias ? bias : NULL};
+    oi_tile_args t = {.taps = taps,
+                      .c_vec = (ptrdiff_t)(pixels * vl),
+                      .r_vec = (ptrdiff_t)(pixels * vl),
+                      .lanes = vl,
+                      .finish = true,
+                      .residual_after = e->residual_after,
+                      .alpha = 1.0f,
+                      .beta = e->beta,
+                      .act = e->act,
+                      .p0 = e->p0,
+                      .p1 = e->p1,
+                      .bias = e->bias ? bias : NULL};
     for (size_t i = panel0; i < panel1; i++) {
         const panel q = panel_at(p, i);
         const size_t oc0 = q.vector * vl, width = q.vectors * vl;

@@ -6,17 +6,18 @@
 #include "kernels/kernels.h"
 
 /*
- * 2-D convolution (1-D: h = kh = oh = 1 with strides and dilations 1). Output blocked [n][ceil(oc/vl)][oh][ow][vl]; the
- * input blocked as well, or plain [n][c][h][w] with in_plain. Any kernel, stride, dilation, pads (per side), groups.
+ * 2-D convolution (1-D: h = kh = oh = 1 with strides and dilations 1). Output blocked
+ * [n][ceil(oc/vl)][oh][ow][vl]; the input blocked as well, or plain [n][c][h][w] with in_plain. Any kernel,
+ * stride, dilation, pads (per side), groups.
  *
  * How to use it:
- *   prepare:  fill oi_conv_shape (all fields; oi_conv_out_size helps); OI_TRY(oi_conv_plan_init(&plan, kernels, &shape));
- *             allocate plan.packed floats, 64-byte aligned, and oi_conv_pack_weights(&plan, w, scale, packed).
- *             The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed ones on
- *             strides and dilations) and the table, not on n, h, w or pads: one copy serves every input size.
- *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one workspace:
- *             oi_conv_run(&plan, &args, task, workspace);
- *             workspace: plan.workspace floats, 64-byte aligned, one for each thread; needs no clearing.
+ *   prepare:  fill oi_conv_shape (all fields; oi_conv_out_size helps); OI_TRY(oi_conv_plan_init(&plan,
+ * kernels, &shape)); allocate plan.packed floats, 64-byte aligned, and oi_conv_pack_weights(&plan, w, scale,
+ * packed). The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed
+ * ones on strides and dilations) and the table, not on n, h, w or pads: one copy serves every input size.
+ *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one
+ * workspace: oi_conv_run(&plan, &args, task, workspace); workspace: plan.workspace floats, 64-byte aligned,
+ * one for each thread; needs no clearing.
  */
 typedef struct oi_conv_shape {
     size_t n, c, h, w;
@@ -43,14 +44,14 @@ typedef struct oi_conv_plan {
     size_t workspace; /* floats for each thread; may be 0 */
     size_t packed;    /* floats of packed weights */
     /* The rest is the driver's own. */
-    size_t in_lanes;            /* channels of an input block: vl, or 1 for a plain input */
-    size_t in_blocks;           /* input channel blocks in all */
-    size_t panels;              /* register tile columns of the output, over all groups */
-    size_t panel_blocks;        /* input blocks that the longest panel reads */
-    size_t phase_h, phase_w;    /* stride phases: 1 unless transposed */
-    size_t rows, strips;        /* output rows of a task (pixels when flattened), tasks along them */
-    size_t chunk, chunks;       /* panels of a task (depthwise: channel blocks), tasks along them */
-    size_t strip_h, strip_w;    /* the zero-padded copy of the input that a task makes, when `copy` is set */
+    size_t in_lanes;         /* channels of an input block: vl, or 1 for a plain input */
+    size_t in_blocks;        /* input channel blocks in all */
+    size_t panels;           /* register tile columns of the output, over all groups */
+    size_t panel_blocks;     /* input blocks that the longest panel reads */
+    size_t phase_h, phase_w; /* stride phases: 1 unless transposed */
+    size_t rows, strips;     /* output rows of a task (pixels when flattened), tasks along them */
+    size_t chunk, chunks;    /* panels of a task (depthwise: channel blocks), tasks along them */
+    size_t strip_h, strip_w; /* the zero-padded copy of the input that a task makes, when `copy` is set */
     size_t strip_blocks;
     bool copy;
 } oi_conv_plan;
@@ -62,18 +63,21 @@ typedef struct oi_conv_args {
     oi_epilogue epilogue; /* bias: [oc] exactly; residual: laid out as y */
 } oi_conv_args;
 
-/* Output size along one axis: floor((in + pad_begin + pad_end - dilation (k - 1) - 1) / stride) + 1, 0 if negative. */
-size_t oi_conv_out_size(size_t in, size_t k, size_t stride, size_t dilation, size_t pad_begin, size_t pad_end);
+/* Output size along one axis: floor((in + pad_begin + pad_end - dilation (k - 1) - 1) / stride) + 1, 0 if
+ * negative. */
+size_t oi_conv_out_size(size_t in, size_t k, size_t stride, size_t dilation, size_t pad_begin,
+                        size_t pad_end);
 
 /*
- * Fills *plan. Fails on zero kernel, stride, dilation or groups, channels that groups do not divide, or sizes that
- * overflow. The split depends on the shape and the CPU, never on a thread count.
+ * Fills *plan. Fails on zero kernel, stride, dilation or groups, channels that groups do not divide, or sizes
+ * that overflow. The split depends on the shape and the CPU, never on a thread count.
  */
 oi_status oi_conv_plan_init(oi_conv_plan *plan, const oi_kernels *kern, const oi_conv_shape *shape);
 
 /*
- * Packs weights [oc][c/groups][kh][kw] (transposed: [c][oc/groups][kh][kw]) into dst, plan->packed floats. scale, when
- * not NULL, holds oc factors to multiply each output channel's weights with (a folded batch normalisation).
+ * Packs weights [oc][c/groups][kh][kw] (transposed: [c][oc/groups][kh][kw]) into dst, plan->packed floats.
+ * scale, when not NULL, holds oc factors to multiply each output channel's weights with (a folded batch
+ * normalisation).
  */
 void oi_conv_pack_weights(const oi_conv_plan *plan, const float *w, const float *scale, float *dst);
 

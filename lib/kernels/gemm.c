@@ -1,4 +1,5 @@
-/* gemm.c - plans and runs matrix products: packs operands into panels, cuts the result into tasks and tiles. */
+/* gemm.c - plans and runs matrix products: packs operands into panels, cuts the result into tasks and tiles.
+ */
 #include "kernels/gemm.h"
 
 #include <string.h>
@@ -11,8 +12,8 @@ enum {
     MAX_TASKS = 64,      /* tasks that a large product is cut into, for each member of a batch */
     MAX_DEPTH = 1024,    /* k of one pass: a panel of B stays in the second level cache */
     MAX_ROWS = 168,      /* rows of a task, so that its part of A stays there too */
-    FEW_ROWS = 16,       /* up to here B is read where it lies: packing it would cost as much as the product */
-    DOT_ROWS = 4         /* up to here a transposed B is multiplied by dot products */
+    FEW_ROWS = 16, /* up to here B is read where it lies: packing it would cost as much as the product */
+    DOT_ROWS = 4   /* up to here a transposed B is multiplied by dot products */
 };
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
@@ -25,10 +26,12 @@ oi_status oi_gemm_plan_init(oi_gemm_plan *p, const oi_kernels *kern, const oi_ge
     const oi_gemm_shape *s = &p->shape;
     const size_t vl = kern->vl;
     size_t a, b, c, t;
-    const bool fits = oi_mul_size(s->m, s->k, &a) && oi_mul_size(s->k, s->n, &b) && oi_mul_size(s->m, s->n, &c) &&
-                      oi_mul_size(max_size(a, c), sizeof(float), &t) && oi_mul_size(max_size(s->k, 1), s->n + 64, &t) &&
-                      oi_mul_size(t, sizeof(float), &t) && oi_mul_size(s->batch, max_size(c, 1), &t);
-    OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "matrix product: sizes overflow (%zu x %zu by %zu x %zu)", s->m, s->k, s->k, s->n);
+    const bool fits = oi_mul_size(s->m, s->k, &a) && oi_mul_size(s->k, s->n, &b) &&
+                      oi_mul_size(s->m, s->n, &c) && oi_mul_size(max_size(a, c), sizeof(float), &t) &&
+                      oi_mul_size(max_size(s->k, 1), s->n + 64, &t) && oi_mul_size(t, sizeof(float), &t) &&
+                      oi_mul_size(s->batch, max_size(c, 1), &t);
+    OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "matrix product: sizes overflow (%zu x %zu by %zu x %zu)", s->m,
+               s->k, s->k, s->n);
     if (s->m == 0 || s->n == 0 || s->batch == 0)
         return ONNX_INFER_OK;
     const size_t panels = oi_panel_count(div_up(s->n, vl));
@@ -74,8 +77,8 @@ static void copy_floats(float *dst, const float *src, size_t n)
 }
 
 /* Columns [n0, n0 + cols) and depth [k0, k0 + kc) of B into a panel of `width` >= cols columns. */
-static void pack_panel(const oi_kernels *kern, const float *b, size_t ldb, bool trans, size_t k0, size_t kc, size_t n0,
-                       size_t cols, size_t width, float *dst)
+static void pack_panel(const oi_kernels *kern, const float *b, size_t ldb, bool trans, size_t k0, size_t kc,
+                       size_t n0, size_t cols, size_t width, float *dst)
 {
     if (trans) {
         kern->transpose(cols, kc, b + n0 * ldb + k0, ldb, dst, width);
@@ -88,8 +91,8 @@ static void pack_panel(const oi_kernels *kern, const float *b, size_t ldb, bool 
 }
 
 /* Packed form: for each panel, [k][panel width]. */
-void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b, float alpha,
-                    float *dst)
+void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b,
+                    float alpha, float *dst)
 {
     const size_t vl = kern->vl, vectors = div_up(n, vl);
     for (size_t i = 0; i < oi_panel_count(vectors); i++) {
@@ -102,18 +105,21 @@ void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, 
     }
 }
 
-static size_t start_of(const size_t *offsets, size_t stride, size_t i) { return offsets ? offsets[i] : stride * i; }
+static size_t start_of(const size_t *offsets, size_t stride, size_t i)
+{
+    return offsets ? offsets[i] : stride * i;
+}
 
 /* A transposed B and few rows of A: dot products, then the epilogue by tiles without a reduction. */
-static void run_dots(const oi_gemm_plan *p, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
-                     size_t rows, size_t n0, size_t n1)
+static void run_dots(const oi_gemm_plan *p, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                     size_t ldc, size_t rows, size_t n0, size_t n1)
 {
     for (size_t r = 0; r < rows; r++)
         p->kern->dot_rows(n1 - n0, p->shape.k, a + r * lda, b + n0 * ldb, ldb, c + r * ldc + n0);
 }
 
-static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t i, size_t m_task, size_t n_task,
-                        float *workspace)
+static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t i, size_t m_task,
+                        size_t n_task, float *workspace)
 {
     const oi_gemm_shape *s = &p->shape;
     const oi_kernels *kern = p->kern;
@@ -121,7 +127,8 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
     const size_t m0 = m_task * p->mc, rows = min_size(p->mc, s->m - m0);
     const size_t panel0 = n_task * p->chunk, panel1 = min_size(panel0 + p->chunk, panels);
     const oi_epilogue *e = &args->epilogue;
-    const float *a = args->a + start_of(args->a_offsets, args->a_batch, i) + (s->trans_a ? m0 : m0 * args->lda);
+    const float *a =
+        args->a + start_of(args->a_offsets, args->a_batch, i) + (s->trans_a ? m0 : m0 * args->lda);
     const float *b = args->b + start_of(args->b_offsets, args->b_batch, i);
     float *c = args->c + start_of(args->c_offsets, args->c_batch, i) + m0 * args->ldc;
     const float *residual = e->residual ? e->residual + i * args->r_batch + m0 * args->ldr : NULL;
@@ -131,14 +138,23 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
     /* Rows a multiple of half a page apart fall into the same few sets of the cache. */
     const bool pack_a = s->trans_a || (args->lda % 512 == 0 && s->m > FEW_ROWS && panel1 - panel0 > 3);
     const ptrdiff_t zero_tap = 0;
-    oi_tile_args t = {.taps = &zero_tap, .c_row = (ptrdiff_t)args->ldc, .c_vec = (ptrdiff_t)vl,
-                      .r_row = (ptrdiff_t)args->ldr, .r_vec = (ptrdiff_t)vl, .residual_after = e->residual_after,
-                      .alpha = args->alpha, .beta = e->beta, .act = e->act, .p0 = e->p0, .p1 = e->p1};
+    oi_tile_args t = {.taps = &zero_tap,
+                      .c_row = (ptrdiff_t)args->ldc,
+                      .c_vec = (ptrdiff_t)vl,
+                      .r_row = (ptrdiff_t)args->ldr,
+                      .r_vec = (ptrdiff_t)vl,
+                      .residual_after = e->residual_after,
+                      .alpha = args->alpha,
+                      .beta = e->beta,
+                      .act = e->act,
+                      .p0 = e->p0,
+                      .p1 = e->p1};
     if (dots) {
         size_t first, last;
         oi_panel_vectors(vectors, panel0, &first);
         const size_t width = oi_panel_vectors(vectors, panel1 - 1, &last);
-        run_dots(p, a, args->lda, b, args->ldb, c, args->ldc, rows, first * vl, min_size(s->n, (last + width) * vl));
+        run_dots(p, a, args->lda, b, args->ldb, c, args->ldc, rows, first * vl,
+                 min_size(s->n, (last + width) * vl));
     }
     size_t k0 = 0;
     do {
@@ -180,7 +196,8 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
                 t.bs = args->ldb;
             }
             t.bias = e->bias ? e->bias + n0 : NULL;
-            const size_t max = kern->max_mr[nv], tiles = div_up(rows, max), base = rows / tiles, longer = rows % tiles;
+            const size_t max = kern->max_mr[nv], tiles = div_up(rows, max), base = rows / tiles,
+                         longer = rows % tiles;
             size_t r = 0;
             for (size_t k = 0; k < tiles; k++) {
                 const size_t mr = base + (k < longer);

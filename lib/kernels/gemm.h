@@ -6,16 +6,17 @@
 #include "kernels/kernels.h"
 
 /*
- * C[b] = act(alpha * op(A[b]) * op(B[b]) + bias + row_bias + beta * residual[b]) for b < batch; op(A) is m x k, op(B) is
- * k x n. Storage is row major: A [m][lda] (or [k][lda] when trans_a), B [k][ldb] (or [n][ldb] when trans_b).
+ * C[b] = act(alpha * op(A[b]) * op(B[b]) + bias + row_bias + beta * residual[b]) for b < batch; op(A) is m x
+ * k, op(B) is k x n. Storage is row major: A [m][lda] (or [k][lda] when trans_a), B [k][ldb] (or [n][ldb]
+ * when trans_b).
  *
  * How to use it:
  *   prepare:  fill oi_gemm_shape; OI_TRY(oi_gemm_plan_init(&plan, kernels, &shape));
- *             constant B: allocate oi_gemm_packed_size(kernels, k, n) floats, 64-byte aligned, and oi_gemm_pack_b(...);
- *             set shape.b_packed. A packed B depends only on k, n, and the table: one copy serves every m.
- *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one workspace:
- *             oi_gemm_run(&plan, &args, task, workspace);
- *             workspace: plan.workspace floats, 64-byte aligned, one for each thread; needs no clearing.
+ *             constant B: allocate oi_gemm_packed_size(kernels, k, n) floats, 64-byte aligned, and
+ * oi_gemm_pack_b(...); set shape.b_packed. A packed B depends only on k, n, and the table: one copy serves
+ * every m. run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one
+ * workspace: oi_gemm_run(&plan, &args, task, workspace); workspace: plan.workspace floats, 64-byte aligned,
+ * one for each thread; needs no clearing.
  */
 typedef struct oi_gemm_shape {
     size_t m, n, k;
@@ -42,8 +43,8 @@ typedef struct oi_gemm_args {
     float *c;
     size_t lda, ldb, ldc; /* ldb is ignored for packed B */
     /*
-     * Where product i starts, in floats: x + x_offsets[i] when the table is given, else x + i * x_batch. A batch stride
-     * of 0 shares one matrix (also of a packed B).
+     * Where product i starts, in floats: x + x_offsets[i] when the table is given, else x + i * x_batch. A
+     * batch stride of 0 shares one matrix (also of a packed B).
      */
     size_t a_batch, b_batch, c_batch;
     const size_t *a_offsets, *b_offsets, *c_offsets;
@@ -53,15 +54,16 @@ typedef struct oi_gemm_args {
     oi_epilogue epilogue;
 } oi_gemm_args;
 
-/* Fills *plan. Fails only if sizes overflow. The split depends on the shape and the CPU, never on a thread count. */
+/* Fills *plan. Fails only if sizes overflow. The split depends on the shape and the CPU, never on a thread
+ * count. */
 oi_status oi_gemm_plan_init(oi_gemm_plan *plan, const oi_kernels *kern, const oi_gemm_shape *shape);
 
 /* Floats that a packed k x n B takes, or 0 if that overflows size_t. */
 size_t oi_gemm_packed_size(const oi_kernels *kern, size_t k, size_t n);
 
 /* Packs B ([k][ldb], or [n][ldb] when trans_b), times alpha, into dst (oi_gemm_packed_size floats). */
-void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b, float alpha,
-                    float *dst);
+void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b,
+                    float alpha, float *dst);
 
 /* Runs one task; see above. C must not overlap A or B. */
 void oi_gemm_run(const oi_gemm_plan *plan, const oi_gemm_args *args, size_t task, float *workspace);

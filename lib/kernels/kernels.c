@@ -3,7 +3,8 @@
 
 #include "kernels/kernels.h"
 
-extern const oi_kernels oi_generic_kernels, oi_sse2_kernels, oi_avx2_kernels, oi_avx512_kernels, oi_neon_kernels;
+extern const oi_kernels oi_generic_kernels, oi_sse2_kernels, oi_avx2_kernels, oi_avx512_kernels,
+    oi_neon_kernels;
 
 /* In rising preference. */
 static const oi_kernels *const tables[] = {

@@ -1,4 +1,5 @@
-/* kernels.h - the table of fp32 vector kernels, one per instruction set; see gemm.h and conv.h for what is built on it. */
+/* kernels.h - the table of fp32 vector kernels, one per instruction set; see gemm.h and conv.h for what is
+ * built on it. */
 #ifndef OI_KERNELS_KERNELS_H
 #define OI_KERNELS_KERNELS_H
 
@@ -16,14 +17,17 @@
  *   - Results do not depend on how the caller splits rows, planes or tasks over threads.
  *   - NaN and infinity go through as IEEE 754 asks.
  *
- * Blocked layout ("NCHWc"): [N][ceil(C/c)][H][W][c] with c = oi_kernels.vl. The lanes beyond C in the last block are
- * kept at zero by conv, reorder and pooling; elementwise kernels may run over them but f(0) != 0 breaks that, which is
- * harmless: no kernel ever lets a padding lane reach a real one.
+ * Blocked layout ("NCHWc"): [N][ceil(C/c)][H][W][c] with c = oi_kernels.vl. The lanes beyond C in the last
+ * block are kept at zero by conv, reorder and pooling; elementwise kernels may run over them but f(0) != 0
+ * breaks that, which is harmless: no kernel ever lets a padding lane reach a real one.
  */
 
 /*
- * Unary functions; each is also an activation that conv and gemm can apply. p0 and p1 mean what the line says and are
- * ignored elsewhere. Errors in units of the last place, over all finite arguments, found by tests/kernels.
+ * Unary functions; each is also an activation that conv and gemm can apply. p0 and p1 mean what the line says
+ * and are ignored elsewhere. Largest errors over all arguments, in units of the last place, as `test_kernels
+ * --sweep` finds them: exp 1.0, log 0.9, erf 1.0, tanh 2.6, sigmoid 2.5, swish 2.4, elu 1.7, selu 2.1,
+ * celu 2.3, softplus 2.5, mish 4.6, gelu by tanh 7 (or 1e-8), gelu by erf 1 (or 2e-7, where 1 + erf cancels);
+ * the rest is rounded as its expression says.
  */
 typedef enum oi_unary {
     OI_UNARY_NONE = 0,         /* x */
@@ -36,14 +40,14 @@ typedef enum oi_unary {
     OI_UNARY_SIGMOID,          /* 1 / (1 + exp(-x)); always within 0..1 */
     OI_UNARY_SWISH,            /* x sigmoid(p0 x); p0 = 1 is SiLU, 1.702 QuickGelu */
     OI_UNARY_TANH,
-    OI_UNARY_GELU_ERF,         /* x/2 (1 + erf(x / sqrt 2)) */
-    OI_UNARY_GELU_TANH,        /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-    OI_UNARY_MISH,             /* x tanh(log(1 + exp(x))) */
-    OI_UNARY_ELU,              /* x < 0 ? p0 (exp(x) - 1) : x */
-    OI_UNARY_SELU,             /* p1 (x < 0 ? p0 (exp(x) - 1) : x), p0 alpha, p1 gamma */
-    OI_UNARY_CELU,             /* max(0, x) + min(0, p0 (exp(x/p0) - 1)) */
-    OI_UNARY_SOFTPLUS,         /* log(1 + exp(x)) */
-    OI_UNARY_SOFTSIGN,         /* x / (1 + |x|) */
+    OI_UNARY_GELU_ERF,  /* x/2 (1 + erf(x / sqrt 2)) */
+    OI_UNARY_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    OI_UNARY_MISH,      /* x tanh(log(1 + exp(x))) */
+    OI_UNARY_ELU,       /* x < 0 ? p0 (exp(x) - 1) : x */
+    OI_UNARY_SELU,      /* p1 (x < 0 ? p0 (exp(x) - 1) : x), p0 alpha, p1 gamma */
+    OI_UNARY_CELU,      /* max(0, x) + min(0, p0 (exp(x/p0) - 1)) */
+    OI_UNARY_SOFTPLUS,  /* log(1 + exp(x)) */
+    OI_UNARY_SOFTSIGN,  /* x / (1 + |x|) */
     OI_UNARY_EXP,
     OI_UNARY_LOG,
     OI_UNARY_ERF,
@@ -90,14 +94,12 @@ typedef enum oi_reduce {
 typedef void oi_unary_fn(size_t n, const float *x, float *y, float p0, float p1);
 
 /*
- * How the operands of a binary kernel meet, for a result of `rows` rows of `n` floats. a, b and y advance by `as`, `bs`,
- * `ys` floats a row; a stride of 0 repeats the same row. With `a_scalar` (`b_scalar`) the operand holds one float a row
- * instead of n. So:
- *   same shape        rows 1, n all
- *   scalar on a side  rows 1, n all, that side's *_scalar set
- *   row repeated      rows R, n = row length, as = ys = n, bs = 0
- *   per channel       rows N*C, n = inner run, b_scalar set, bs = 1 (the caller loops over N when N > 1)
- * y may be a or b where their elements coincide.
+ * How the operands of a binary kernel meet, for a result of `rows` rows of `n` floats. a, b and y advance by
+ * `as`, `bs`, `ys` floats a row; a stride of 0 repeats the same row. With `a_scalar` (`b_scalar`) the operand
+ * holds one float a row instead of n. So: same shape        rows 1, n all scalar on a side  rows 1, n all,
+ * that side's *_scalar set row repeated      rows R, n = row length, as = ys = n, bs = 0 per channel rows
+ * N*C, n = inner run, b_scalar set, bs = 1 (the caller loops over N when N > 1) y may be a or b where their
+ * elements coincide.
  */
 typedef struct oi_binary_args {
     size_t rows, n;
@@ -108,7 +110,8 @@ typedef struct oi_binary_args {
 } oi_binary_args;
 typedef void oi_binary_fn(const oi_binary_args *args);
 
-/* y[r] = reduction of x[r * stride .. + n), r < rows. n = 0 gives 0 (1 for PROD, -inf for MAX, inf for MIN). */
+/* y[r] = reduction of x[r * stride .. + n), r < rows. n = 0 gives 0 (1 for PROD, -inf for MAX, inf for MIN).
+ */
 typedef void oi_reduce_inner_fn(size_t rows, size_t n, const float *x, size_t stride, float *y);
 
 /* y[i] = reduction over r < rows of x[r * stride + i], i < n. */
@@ -118,10 +121,10 @@ typedef void oi_reduce_outer_fn(size_t rows, size_t n, const float *x, size_t st
 typedef void oi_softmax_fn(size_t rows, size_t n, const float *x, float *y);
 
 /*
- * Normalises each of `rows` rows of n contiguous floats: y = (x - mean) / sqrt(var + eps) * gamma + beta, variance over
- * n. `add`, when not NULL, is added to x first (a skip connection) and the sum is stored in `sum` when that is not
- * NULL. gamma and beta [n] may be NULL. mean and inv_std, when not NULL, receive one float a row. With `rms` set the
- * mean is taken as 0 (RMS normalisation). y and sum may be x.
+ * Normalises each of `rows` rows of n contiguous floats: y = (x - mean) / sqrt(var + eps) * gamma + beta,
+ * variance over n. `add`, when not NULL, is added to x first (a skip connection) and the sum is stored in
+ * `sum` when that is not NULL. gamma and beta [n] may be NULL. mean and inv_std, when not NULL, receive one
+ * float a row. With `rms` set the mean is taken as 0 (RMS normalisation). y and sum may be x.
  */
 typedef struct oi_norm_args {
     size_t rows, n;
@@ -133,17 +136,20 @@ typedef struct oi_norm_args {
 typedef void oi_norm_fn(const oi_norm_args *args);
 
 /* dst[c * dst_ld + r] = src[r * src_ld + c] for r < rows, c < cols. src and dst do not overlap. */
-typedef void oi_transpose_fn(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst, size_t dst_ld);
+typedef void oi_transpose_fn(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst,
+                             size_t dst_ld);
 
 /*
- * Blocked layout, one image. to_blocked: src [channels][pixels] -> dst [ceil(channels/vl)][pixels][vl], padding lanes
- * zeroed. from_blocked: the way back. To split an image over threads, give each a run of whole blocks.
+ * Blocked layout, one image. to_blocked: src [channels][pixels] -> dst [ceil(channels/vl)][pixels][vl],
+ * padding lanes zeroed. from_blocked: the way back. To split an image over threads, give each a run of whole
+ * blocks.
  */
 typedef void oi_reorder_fn(size_t channels, size_t pixels, const float *src, float *dst);
 
-/* y[p][l] = x[p][l] * scale[l] + shift[l] over one channel block: pixels p, lanes l < vl. scale, shift: vl floats;
- * either may be NULL (1 and 0). y may be x. */
-typedef void oi_scale_shift_fn(size_t pixels, const float *x, const float *scale, const float *shift, float *y);
+/* y[p][l] = x[p][l] * scale[l] + shift[l] over one channel block: pixels p, lanes l < vl. scale, shift: vl
+ * floats; either may be NULL (1 and 0). y may be x. */
+typedef void oi_scale_shift_fn(size_t pixels, const float *x, const float *scale, const float *shift,
+                               float *y);
 
 /* Sum of each lane over the pixels of one channel block; y: vl floats, overwritten. */
 typedef void oi_lane_sum_fn(size_t pixels, const float *x, float *y);
@@ -155,7 +161,8 @@ typedef enum oi_pool_kind {
     OI_POOL_SUM_SQUARE         /* for Lp pooling with p = 2 */
 } oi_pool_kind;
 
-/* A pooling window over one channel block plane [h][w][vl] -> [oh][ow][vl]. Input row iy = oy * sh - pt + ky * dh. */
+/* A pooling window over one channel block plane [h][w][vl] -> [oh][ow][vl]. Input row iy = oy * sh - pt + ky
+ * * dh. */
 typedef struct oi_pool_shape {
     oi_pool_kind kind;
     size_t h, w, oh, ow;
@@ -163,22 +170,22 @@ typedef struct oi_pool_shape {
     size_t pt, pl, pb, pr;
 } oi_pool_shape;
 
-/* Output rows [oy0, oy1) of one plane; x and y point to the plane's start. A window without any tap in the image gives
- * -inf (MAX) or 0. To split over threads: by planes (N * channel blocks), by rows, or both. */
+/* Output rows [oy0, oy1) of one plane; x and y point to the plane's start. A window without any tap in the
+ * image gives -inf (MAX) or 0. To split over threads: by planes (N * channel blocks), by rows, or both. */
 typedef void oi_pool_fn(const oi_pool_shape *s, const float *x, float *y, size_t oy0, size_t oy1);
 
 /* y[r] = dot(x[0..k), b[r * ldb .. + k)), r < rows. */
 typedef void oi_dot_rows_fn(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y);
 
 /*
- * The register-tile kernel under conv and gemm (use those; this is for the drivers in this directory). It computes
- *   C[r][j] = act(alpha * sum(A[r][i] * B[i][j]) + bias[j] + row_bias[r] + beta * residual[r][j])
- * for mr rows and nv vectors of columns, holding the tile in registers over the whole reduction.
- *   Reduction: tap t < ntaps0 reads kc0 consecutive floats of each row from a + taps[t]; then ntaps1 more taps
- *   (taps[ntaps0...]) read kc1 floats each. B is [tap][k][bs] with bs floats from one k to the next.
- *   Rows: the first mr - mr/2 rows lie a_row floats apart, the other mr/2 start at a_half (floats from a) and lie a_row
- *   apart as well; c and residual likewise. For evenly spaced rows a_half = (mr - mr/2) * a_row.
- *   Columns: vector v of a row lies at v * c_vec floats; `lanes` (1..vl) of the last vector are stored.
+ * The register-tile kernel under conv and gemm (use those; this is for the drivers in this directory). It
+ * computes C[r][j] = act(alpha * sum(A[r][i] * B[i][j]) + bias[j] + row_bias[r] + beta * residual[r][j]) for
+ * mr rows and nv vectors of columns, holding the tile in registers over the whole reduction. Reduction: tap t
+ * < ntaps0 reads kc0 consecutive floats of each row from a + taps[t]; then ntaps1 more taps (taps[ntaps0...])
+ * read kc1 floats each. B is [tap][k][bs] with bs floats from one k to the next. Rows: the first mr - mr/2
+ * rows lie a_row floats apart, the other mr/2 start at a_half (floats from a) and lie a_row apart as well; c
+ * and residual likewise. For evenly spaced rows a_half = (mr - mr/2) * a_row. Columns: vector v of a row lies
+ * at v * c_vec floats; `lanes` (1..vl) of the last vector are stored.
  */
 typedef struct oi_tile_args {
     const float *a, *b;
@@ -186,13 +193,14 @@ typedef struct oi_tile_args {
     size_t ntaps0, kc0, ntaps1, kc1;
     ptrdiff_t a_row, a_half;
     size_t bs;
-    const float *prefetch; /* with each k, the next cache line from here is fetched towards the core; NULL: none */
+    const float
+        *prefetch; /* with each k, the next cache line from here is fetched towards the core; NULL: none */
     float *c;
     ptrdiff_t c_row, c_half, c_vec;
     size_t lanes;
-    bool accumulate;       /* start from what C holds (then neither alpha nor an epilogue has been applied to it) */
-    bool finish;           /* apply alpha, biases, residual and activation */
-    bool residual_after;   /* add the residual after the activation */
+    bool accumulate; /* start from what C holds (then neither alpha nor an epilogue has been applied to it) */
+    bool finish;     /* apply alpha, biases, residual and activation */
+    bool residual_after; /* add the residual after the activation */
     float alpha, beta;
     const float *bias;     /* nv * vl floats readable, or `lanes` of the last vector; NULL: none */
     const float *row_bias; /* one float a row, rows in order; NULL: none */
@@ -228,12 +236,13 @@ typedef struct oi_kernels {
     const char *name;
     oi_cpu_isa isa;
     size_t vl; /* floats in a vector: the channel block of the blocked layout */
-    /* tile[nv][mr] computes mr x nv vectors, for mr = 1 .. max_mr[nv] without gaps; max_mr is 0 where nv is unused. */
+    /* tile[nv][mr] computes mr x nv vectors, for mr = 1 .. max_mr[nv] without gaps; max_mr is 0 where nv is
+     * unused. */
     const uint8_t *max_mr; /* [OI_TILE_MAX_NV + 1] */
     oi_tile_fn *const (*tile)[OI_TILE_MAX_MR + 1];
     oi_depthwise_fn *depthwise;
-    oi_unary_fn *const *unary; /* [OI_UNARY_COUNT] */
-    oi_binary_fn *const *binary; /* [OI_BINARY_COUNT] */
+    oi_unary_fn *const *unary;               /* [OI_UNARY_COUNT] */
+    oi_binary_fn *const *binary;             /* [OI_BINARY_COUNT] */
     oi_reduce_inner_fn *const *reduce_inner; /* [OI_REDUCE_COUNT] */
     oi_reduce_outer_fn *const *reduce_outer; /* [OI_REDUCE_COUNT] */
     oi_softmax_fn *softmax, *log_softmax;
@@ -247,17 +256,18 @@ typedef struct oi_kernels {
 } oi_kernels;
 
 /*
- * The best table compiled into this library at or below `isa` that this CPU can run; OI_ISA_COUNT means no cap. Never
- * NULL (the generic table is always there). Usually called as oi_kernels_for(oi_cpu_isa_detect()).
+ * The best table compiled into this library at or below `isa` that this CPU can run; OI_ISA_COUNT means no
+ * cap. Never NULL (the generic table is always there). Usually called as oi_kernels_for(oi_cpu_isa_detect()).
  */
 const oi_kernels *oi_kernels_for(oi_cpu_isa isa);
 
 /* What conv and gemm apply to a finished tile: act(value + bias + beta * residual), see oi_epilogue_none. */
 typedef struct oi_epilogue {
-    const float *bias;     /* gemm: [n] columns; conv: [oc]. NULL: none */
-    const float *residual; /* gemm: [m][ldr], not C; conv: laid out as the output, may be the output. NULL: none */
-    float beta;            /* factor of the residual, usually 1 */
-    bool residual_after;   /* act(value + bias) + beta * residual instead */
+    const float *bias; /* gemm: [n] columns; conv: [oc]. NULL: none */
+    const float
+        *residual; /* gemm: [m][ldr], not C; conv: laid out as the output, may be the output. NULL: none */
+    float beta;    /* factor of the residual, usually 1 */
+    bool residual_after; /* act(value + bias) + beta * residual instead */
     oi_unary act;
     float p0, p1;
 } oi_epilogue;

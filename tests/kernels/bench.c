@@ -29,9 +29,20 @@ static double measure_peak(const oi_kernels *kern)
     const size_t nv = 2, mr = kern->max_mr[nv], k = 256, vl = kern->vl;
     float *a = floats(mr * k), *b = floats(k * nv * vl), *c = floats(mr * nv * vl);
     const ptrdiff_t tap = 0;
-    const oi_tile_args t = {.a = a, .b = b, .taps = &tap, .ntaps0 = 1, .kc0 = k, .a_row = 0,
-                            .bs = 0, .c = c, .c_row = (ptrdiff_t)(nv * vl), .c_half = (ptrdiff_t)((mr - mr / 2) * nv * vl),
-                            .c_vec = (ptrdiff_t)vl, .lanes = vl, .alpha = 1, .beta = 1};
+    const oi_tile_args t = {.a = a,
+                            .b = b,
+                            .taps = &tap,
+                            .ntaps0 = 1,
+                            .kc0 = k,
+                            .a_row = 0,
+                            .bs = 0,
+                            .c = c,
+                            .c_row = (ptrdiff_t)(nv * vl),
+                            .c_half = (ptrdiff_t)((mr - mr / 2) * nv * vl),
+                            .c_vec = (ptrdiff_t)vl,
+                            .lanes = vl,
+                            .alpha = 1,
+                            .beta = 1};
     double best = 1e9;
     for (int i = 0; i < 200; i++) {
         const double s = now();
@@ -120,15 +131,30 @@ static void bench_convs(const oi_kernels *kern, const char *filter, double peak)
         if (!strstr(l->name, filter))
             continue;
         const size_t pad = l->k / 2, o = oi_conv_out_size(l->hw, l->k, l->s, 1, pad, pad);
-        const oi_conv_shape s = {.n = 1, .c = l->c, .h = l->hw, .w = l->hw, .oc = l->oc, .oh = o, .ow = o, .kh = l->k, .kw = l->k,
-                                 .sh = l->s, .sw = l->s, .dh = 1, .dw = 1, .pt = pad, .pl = pad, .groups = l->groups,
+        const oi_conv_shape s = {.n = 1,
+                                 .c = l->c,
+                                 .h = l->hw,
+                                 .w = l->hw,
+                                 .oc = l->oc,
+                                 .oh = o,
+                                 .ow = o,
+                                 .kh = l->k,
+                                 .kw = l->k,
+                                 .sh = l->s,
+                                 .sw = l->s,
+                                 .dh = 1,
+                                 .dw = 1,
+                                 .pt = pad,
+                                 .pl = pad,
+                                 .groups = l->groups,
                                  .in_plain = l->plain};
         oi_conv_plan p;
         if (oi_conv_plan_init(&p, kern, &s) != ONNX_INFER_OK)
             continue;
         const size_t nw = l->oc * (l->c / l->groups) * l->k * l->k;
         float *w = floats(nw), *packed = floats(p.packed), *ws = floats(p.workspace), *bias = floats(l->oc);
-        float *x = floats(oi_blocked_size(kern, 1, l->c, l->hw * l->hw)), *y = floats(oi_blocked_size(kern, 1, l->oc, o * o));
+        float *x = floats(oi_blocked_size(kern, 1, l->c, l->hw * l->hw)),
+              *y = floats(oi_blocked_size(kern, 1, l->oc, o * o));
         oi_conv_pack_weights(&p, w, NULL, packed);
         oi_conv_args args = {.x = x, .weights = packed, .y = y, .epilogue = oi_epilogue_none()};
         args.epilogue.bias = bias;
@@ -146,7 +172,8 @@ static void bench_convs(const oi_kernels *kern, const char *filter, double peak)
                 best[cold] = d < best[cold] ? d : best[cold];
             }
         char name[96];
-        snprintf(name, sizeof name, "%-26s (%2zu tasks, cold %5.1f %%)", l->name, p.n_tasks, 100e-9 * macs / best[1] / peak);
+        snprintf(name, sizeof name, "%-26s (%2zu tasks, cold %5.1f %%)", l->name, p.n_tasks,
+                 100e-9 * macs / best[1] / peak);
         report(name, macs, best[0], peak);
         total += best[0];
         macs_all += macs;
@@ -166,15 +193,24 @@ static const struct {
     size_t m, n, k;
     bool packed, trans;
 } gemm_lines[] = {
-    {"gemm 128x384x384 packed", 128, 384, 384, true, false},   {"gemm 128x1536x384 packed", 128, 1536, 384, true, false},
-    {"gemm 128x384x1536 packed", 128, 384, 1536, true, false}, {"gemm 128x3072x768 packed", 128, 3072, 768, true, false},
-    {"gemm 128x768x3072 packed", 128, 768, 3072, true, false}, {"gemm 1024x1024x1024 packed", 1024, 1024, 1024, true, false},
-    {"gemm 1024x1024x1024", 1024, 1024, 1024, false, false},   {"gemm 128x128x32 transposed", 128, 128, 32, false, true},
-    {"gemm 128x32x128", 128, 32, 128, false, false},           {"gemm 512x512x64 transposed", 512, 512, 64, false, true},
-    {"gemm 197x192x192 packed", 197, 192, 192, true, false},   {"gemv 1x1000x2048 packed", 1, 1000, 2048, true, false},
-    {"gemv 1x4096x4096 packed", 1, 4096, 4096, true, false},   {"gemv 1x1000x2048 transposed", 1, 1000, 2048, false, true},
-    {"gemv 1x1000x2048", 1, 1000, 2048, false, false},         {"gemm 4x1024x1024 packed", 4, 1024, 1024, true, false},
-    {"gemm 16x1024x1024 packed", 16, 1024, 1024, true, false}, {"gemv 1x128x256 packed", 1, 128, 256, true, false},
+    {"gemm 128x384x384 packed", 128, 384, 384, true, false},
+    {"gemm 128x1536x384 packed", 128, 1536, 384, true, false},
+    {"gemm 128x384x1536 packed", 128, 384, 1536, true, false},
+    {"gemm 128x3072x768 packed", 128, 3072, 768, true, false},
+    {"gemm 128x768x3072 packed", 128, 768, 3072, true, false},
+    {"gemm 1024x1024x1024 packed", 1024, 1024, 1024, true, false},
+    {"gemm 1024x1024x1024", 1024, 1024, 1024, false, false},
+    {"gemm 128x128x32 transposed", 128, 128, 32, false, true},
+    {"gemm 128x32x128", 128, 32, 128, false, false},
+    {"gemm 512x512x64 transposed", 512, 512, 64, false, true},
+    {"gemm 197x192x192 packed", 197, 192, 192, true, false},
+    {"gemv 1x1000x2048 packed", 1, 1000, 2048, true, false},
+    {"gemv 1x4096x4096 packed", 1, 4096, 4096, true, false},
+    {"gemv 1x1000x2048 transposed", 1, 1000, 2048, false, true},
+    {"gemv 1x1000x2048", 1, 1000, 2048, false, false},
+    {"gemm 4x1024x1024 packed", 4, 1024, 1024, true, false},
+    {"gemm 16x1024x1024 packed", 16, 1024, 1024, true, false},
+    {"gemv 1x128x256 packed", 1, 128, 256, true, false},
 };
 
 static void bench_gemms(const oi_kernels *kern, const char *filter, double peak)
@@ -184,15 +220,22 @@ static void bench_gemms(const oi_kernels *kern, const char *filter, double peak)
         if (!strstr(gemm_lines[i].name, filter))
             continue;
         const bool trans = gemm_lines[i].trans;
-        const oi_gemm_shape s = {.m = m, .n = n, .k = k, .batch = 1, .trans_b = trans, .b_packed = gemm_lines[i].packed};
+        const oi_gemm_shape s = {
+            .m = m, .n = n, .k = k, .batch = 1, .trans_b = trans, .b_packed = gemm_lines[i].packed};
         oi_gemm_plan p;
         if (oi_gemm_plan_init(&p, kern, &s) != ONNX_INFER_OK)
             continue;
         float *a = floats(m * k), *b = floats(n * k), *c = floats(m * n), *ws = floats(p.workspace);
         float *packed = floats(oi_gemm_packed_size(kern, k, n));
         oi_gemm_pack_b(kern, k, n, b, trans ? k : n, trans, 1.0f, packed);
-        const oi_gemm_args g = {.a = a, .b = s.b_packed ? packed : b, .c = c, .lda = k, .ldb = trans ? k : n, .ldc = n,
-                                .alpha = 1, .epilogue = oi_epilogue_none()};
+        const oi_gemm_args g = {.a = a,
+                                .b = s.b_packed ? packed : b,
+                                .c = c,
+                                .lda = k,
+                                .ldb = trans ? k : n,
+                                .ldc = n,
+                                .alpha = 1,
+                                .epilogue = oi_epilogue_none()};
         double best = 1e9;
         for (int run = 0; run < 15; run++) {
             const double start = now();
@@ -202,7 +245,8 @@ static void bench_gemms(const oi_kernels *kern, const char *filter, double peak)
             best = d < best ? d : best;
         }
         char name[96];
-        snprintf(name, sizeof name, "%-28s (%2zu tasks, %4.0f GB/s)", gemm_lines[i].name, p.n_tasks, 4e-9 * (double)(n * k) / best);
+        snprintf(name, sizeof name, "%-28s (%2zu tasks, %4.0f GB/s)", gemm_lines[i].name, p.n_tasks,
+                 4e-9 * (double)(n * k) / best);
         report(name, (double)(m * n * k), best, peak);
         free(a);
         free(b);
@@ -216,9 +260,11 @@ static void bench_vectors(const oi_kernels *kern, const char *filter)
 {
     enum { N = 4096, ROUNDS = 50 };
     static const char *const names[OI_UNARY_COUNT] = {
-        "none", "relu", "clip", "leaky", "thresholded", "hard sigmoid", "hard swish", "sigmoid", "swish", "tanh", "gelu erf",
-        "gelu tanh", "mish", "elu", "selu", "celu", "softplus", "softsign", "exp", "log", "erf", "sqrt", "rsqrt",
-        "reciprocal", "abs", "neg", "floor", "ceil", "round", "sign", "square", "affine", "sin", "cos"};
+        "none",    "relu",  "clip",       "leaky",    "thresholded", "hard sigmoid", "hard swish",
+        "sigmoid", "swish", "tanh",       "gelu erf", "gelu tanh",   "mish",         "elu",
+        "selu",    "celu",  "softplus",   "softsign", "exp",         "log",          "erf",
+        "sqrt",    "rsqrt", "reciprocal", "abs",      "neg",         "floor",        "ceil",
+        "round",   "sign",  "square",     "affine",   "sin",         "cos"};
     float *x = floats(N), *y = floats(N);
     for (int op = 0; op < OI_UNARY_COUNT; op++) {
         if (!strstr("unary", filter) && !strstr(names[op], filter))

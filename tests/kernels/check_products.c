@@ -1,4 +1,5 @@
-/* check_products.c - gemm and conv against references, over random shapes, strides, epilogues and task orders. */
+/* check_products.c - gemm and conv against references, over random shapes, strides, epilogues and task
+ * orders. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,11 @@ static const struct {
     oi_unary act;
     float p0, p1;
 } acts[] = {
-    {OI_UNARY_NONE, 0, 0},          {OI_UNARY_RELU, 0, 0},           {OI_UNARY_CLIP, -0.25f, 0.5f},
-    {OI_UNARY_NONE, 0, 0},          {OI_UNARY_LEAKY_RELU, 0.1f, 0},  {OI_UNARY_SWISH, 1, 0},
-    {OI_UNARY_HARD_SWISH, 0, 0},    {OI_UNARY_SIGMOID, 0, 0},        {OI_UNARY_TANH, 0, 0},
-    {OI_UNARY_GELU_ERF, 0, 0},      {OI_UNARY_MISH, 0, 0},           {OI_UNARY_HARD_SIGMOID, 0.2f, 0.5f},
-    {OI_UNARY_GELU_TANH, 0, 0},     {OI_UNARY_ELU, 0.7f, 0},
+    {OI_UNARY_NONE, 0, 0},       {OI_UNARY_RELU, 0, 0},          {OI_UNARY_CLIP, -0.25f, 0.5f},
+    {OI_UNARY_NONE, 0, 0},       {OI_UNARY_LEAKY_RELU, 0.1f, 0}, {OI_UNARY_SWISH, 1, 0},
+    {OI_UNARY_HARD_SWISH, 0, 0}, {OI_UNARY_SIGMOID, 0, 0},       {OI_UNARY_TANH, 0, 0},
+    {OI_UNARY_GELU_ERF, 0, 0},   {OI_UNARY_MISH, 0, 0},          {OI_UNARY_HARD_SIGMOID, 0.2f, 0.5f},
+    {OI_UNARY_GELU_TANH, 0, 0},  {OI_UNARY_ELU, 0.7f, 0},
 };
 
 static void random_act(kt *t, oi_epilogue *e)
@@ -49,24 +50,41 @@ static size_t *shuffled(kt *t, size_t n)
 void check_gemm(kt *t)
 {
     const oi_kernels *kern = t->kern;
-    oi_gemm_shape s = {.m = size_near(t, 70), .n = size_near(t, 150), .k = size_near(t, 90), .batch = kt_between(t, 1, 3),
-                       .trans_a = kt_random(t) % 4 == 0, .trans_b = coin(t), .b_packed = coin(t)};
+    oi_gemm_shape s = {.m = size_near(t, 70),
+                       .n = size_near(t, 150),
+                       .k = size_near(t, 90),
+                       .batch = kt_between(t, 1, 3),
+                       .trans_a = kt_random(t) % 4 == 0,
+                       .trans_b = coin(t),
+                       .b_packed = coin(t)};
     switch (kt_random(t) % 12) {
-    case 0: s.k = 1024 + kt_between(t, 0, 1100); s.m = kt_between(t, 1, 20); s.n = kt_between(t, 1, 40); break;
+    case 0:
+        s.k = 1024 + kt_between(t, 0, 1100);
+        s.m = kt_between(t, 1, 20);
+        s.n = kt_between(t, 1, 40);
+        break;
     case 1: s.m = kt_between(t, 1, 4); break;
     case 2: s.k = kt_between(t, 0, 3); break;
-    case 3: s.m = kt_between(t, 170, 700); s.n = size_near(t, 40); s.k = kt_between(t, 1, 20); break;
+    case 3:
+        s.m = kt_between(t, 170, 700);
+        s.n = size_near(t, 40);
+        s.k = kt_between(t, 1, 20);
+        break;
     default: break;
     }
     const size_t ra = s.trans_a ? s.k : s.m, ca = s.trans_a ? s.m : s.k;
     const size_t rb = s.trans_b ? s.n : s.k, cb = s.trans_b ? s.k : s.n;
-    oi_gemm_args g = {.lda = ca + kt_between(t, 0, 5), .ldb = cb + kt_between(t, 0, 5), .ldc = s.n + kt_between(t, 0, 5),
-                      .alpha = coin(t) ? 1.0f : 0.75f, .epilogue = oi_epilogue_none()};
+    oi_gemm_args g = {.lda = ca + kt_between(t, 0, 5),
+                      .ldb = cb + kt_between(t, 0, 5),
+                      .ldc = s.n + kt_between(t, 0, 5),
+                      .alpha = coin(t) ? 1.0f : 0.75f,
+                      .epilogue = oi_epilogue_none()};
     if (kt_random(t) % 16 == 0)
         g.lda = (ca + 511) / 512 * 512;
     oi_epilogue *e = &g.epilogue;
     random_act(t, e);
-    const bool bias = coin(t), row_bias = kt_random(t) % 4 == 0, residual = kt_random(t) % 3 == 0, share_b = coin(t);
+    const bool bias = coin(t), row_bias = kt_random(t) % 4 == 0, residual = kt_random(t) % 3 == 0,
+               share_b = coin(t);
     e->residual_after = coin(t);
     e->beta = coin(t) ? 1.0f : -0.5f;
     g.a_batch = ra * g.lda;
@@ -74,12 +92,15 @@ void check_gemm(kt *t)
     g.c_batch = s.m * g.ldc;
     g.ldr = coin(t) ? s.n + 2 : 0;
     g.r_batch = s.m * g.ldr;
-    kt_detail(t, "m %zu n %zu k %zu batch %zu trans %d %d packed %d act %d bias %d %d residual %d after %d alpha %g lda %zu",
+    kt_detail(t,
+              "m %zu n %zu k %zu batch %zu trans %d %d packed %d act %d bias %d %d residual %d after %d "
+              "alpha %g lda %zu",
               s.m, s.n, s.k, s.batch, s.trans_a, s.trans_b, s.b_packed, (int)e->act, bias, row_bias, residual,
               e->residual_after, (double)g.alpha, g.lda);
 
     /* The last row of a matrix ends with its last element. */
-    const size_t na = s.batch * g.a_batch - (ra ? g.lda - ca : 0) + (ra == 0), nc = s.batch * g.c_batch - (g.ldc - s.n);
+    const size_t na = s.batch * g.a_batch - (ra ? g.lda - ca : 0) + (ra == 0),
+                 nc = s.batch * g.c_batch - (g.ldc - s.n);
     const size_t nb = (share_b ? 1 : s.batch) * rb * g.ldb - (rb ? g.ldb - cb : 0) + (rb == 0);
     const size_t nr = s.batch * g.r_batch - (g.ldr ? g.ldr - s.n : 0) + (g.ldr ? 0 : s.n);
     float *a = kt_floats(t, na, false), *b = kt_floats(t, nb, false), *c = kt_floats(t, nc, false);
@@ -102,7 +123,8 @@ void check_gemm(kt *t)
     oi_gemm_args run = g;
     if (s.b_packed) {
         for (size_t i = 0; i < copies; i++)
-            oi_gemm_pack_b(kern, s.k, s.n, b + i * g.b_batch, g.ldb, s.trans_b, 1.0f, packed + i * packed_one);
+            oi_gemm_pack_b(kern, s.k, s.n, b + i * g.b_batch, g.ldb, s.trans_b, 1.0f,
+                           packed + i * packed_one);
         run.b = packed;
         run.b_batch = share_b ? 0 : packed_one;
     }
@@ -207,15 +229,19 @@ void check_conv(kt *t)
     random_conv(t, &s);
     const size_t in = s.h * s.w, out = s.oh * s.ow, nw = s.c * (s.oc / s.groups) * s.kh * s.kw;
     const size_t nx = s.n * s.c * in, ny = s.n * s.oc * out;
-    const bool bias = coin(t), residual = kt_random(t) % 3 == 0, in_place = coin(t), scaled = kt_random(t) % 4 == 0;
+    const bool bias = coin(t), residual = kt_random(t) % 3 == 0, in_place = coin(t),
+               scaled = kt_random(t) % 4 == 0;
     oi_epilogue e = oi_epilogue_none();
     random_act(t, &e);
     e.residual_after = coin(t);
     e.beta = coin(t) ? 1.0f : -0.5f;
-    kt_detail(t, "n %zu c %zu %zux%zu oc %zu %zux%zu k %zux%zu s %zux%zu d %zux%zu p %zux%zu g %zu plain %d transposed %d "
-              "act %d bias %d residual %d after %d in place %d beta %g", s.n, s.c, s.h, s.w, s.oc, s.oh, s.ow, s.kh, s.kw,
-              s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.groups, s.in_plain, s.transposed, (int)e.act, bias, residual,
-              e.residual_after, in_place, (double)e.beta);
+    kt_detail(t,
+              "n %zu c %zu %zux%zu oc %zu %zux%zu k %zux%zu s %zux%zu d %zux%zu p %zux%zu g %zu plain %d "
+              "transposed %d "
+              "act %d bias %d residual %d after %d in place %d beta %g",
+              s.n, s.c, s.h, s.w, s.oc, s.oh, s.ow, s.kh, s.kw, s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.groups,
+              s.in_plain, s.transposed, (int)e.act, bias, residual, e.residual_after, in_place,
+              (double)e.beta);
     oi_conv_plan plan;
     if (oi_conv_plan_init(&plan, kern, &s) != ONNX_INFER_OK) {
         kt_fail(t, "no plan");
@@ -225,7 +251,8 @@ void check_conv(kt *t)
         return;
     float *x = kt_floats(t, nx, false), *w = kt_floats(t, nw, false), *b = kt_floats(t, s.oc, false);
     float *scale = kt_floats(t, s.oc, false), *r = kt_floats(t, ny, false);
-    const size_t nxb = s.in_plain ? nx : oi_blocked_size(kern, s.n, s.c, in), nyb = oi_blocked_size(kern, s.n, s.oc, out);
+    const size_t nxb = s.in_plain ? nx : oi_blocked_size(kern, s.n, s.c, in),
+                 nyb = oi_blocked_size(kern, s.n, s.oc, out);
     float *xb = kt_floats(t, nxb, false), *yb = kt_floats(t, nyb, false), *rb = kt_floats(t, nyb, false);
     if (s.in_plain) {
         memcpy(xb, x, nx * sizeof *x);
@@ -256,7 +283,8 @@ void check_conv(kt *t)
     oi_ref_from_blocked(s.n, s.oc, out, vl, yb, y);
     const size_t per = s.kh * s.kw, ocg = s.oc / s.groups;
     for (size_t i = 0; scaled && i < nw; i++) {
-        const size_t oc = s.transposed ? i / per / ocg / (s.c / s.groups) * ocg + i / per % ocg : i / (nw / s.oc);
+        const size_t oc =
+            s.transposed ? i / per / ocg / (s.c / s.groups) * ocg + i / per % ocg : i / (nw / s.oc);
         w[i] *= scale[oc];
     }
     e.bias = args.epilogue.bias;

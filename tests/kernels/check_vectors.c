@@ -8,7 +8,8 @@
 
 static bool coin(kt *t) { return kt_random(t) % 2; }
 
-/* Units of the last place that each function may be off, and absolute parts where a difference of large terms is meant. */
+/* Units of the last place that each function may be off, and absolute parts where a difference of large terms
+ * is meant. */
 static const struct {
     oi_unary op;
     float p0, p1;
@@ -104,7 +105,8 @@ void check_binary(kt *t)
         float *a = kt_floats(t, na, coin(t)), *b = kt_floats(t, nb, coin(t)), *y = kt_floats(t, ny, false);
         if (op == OI_BINARY_POW && g.b_scalar && coin(t))
             b[0] = 2.0f;
-        kt_detail(t, "op %d rows %zu n %zu strides %zu %zu scalars %d %d", op, g.rows, g.n, g.as, g.bs, g.a_scalar, g.b_scalar);
+        kt_detail(t, "op %d rows %zu n %zu strides %zu %zu scalars %d %d", op, g.rows, g.n, g.as, g.bs,
+                  g.a_scalar, g.b_scalar);
         g.a = a;
         g.b = b;
         g.y = y;
@@ -125,15 +127,18 @@ void check_reduce(kt *t)
 {
     for (int op = 0; op < OI_REDUCE_COUNT; op++) {
         const bool special = (op == OI_REDUCE_MAX || op == OI_REDUCE_MIN) && coin(t);
-        const size_t rows = kt_between(t, 1, 6), n = kt_between(t, 0, 9 * t->kern->vl), stride = n + kt_between(t, 0, 3);
+        const size_t rows = kt_between(t, 1, 6), n = kt_between(t, 0, 9 * t->kern->vl),
+                     stride = n + kt_between(t, 0, 3);
         const size_t nx = (rows - 1) * stride + n;
         float *x = kt_floats(t, nx, special), *y = kt_floats(t, rows, false), *z = kt_floats(t, n, false);
         kt_detail(t, "op %d rows %zu n %zu stride %zu", op, rows, n, stride);
         t->kern->reduce_inner[op](rows, n, x, stride, y);
         for (size_t r = 0; r < rows; r++) {
-            const double size = op == OI_REDUCE_SUM ? oi_ref_reduce(OI_REDUCE_SUM_ABS, n, x + r * stride, 1) : 0;
+            const double size =
+                op == OI_REDUCE_SUM ? oi_ref_reduce(OI_REDUCE_SUM_ABS, n, x + r * stride, 1) : 0;
             const double want = oi_ref_reduce((oi_reduce)op, n, x + r * stride, 1);
-            kt_near(t, "inner", r, y[r], want, op == OI_REDUCE_MAX || op == OI_REDUCE_MIN ? 0 : 1e-6 * (size + fabs(want)) + 1e-37);
+            kt_near(t, "inner", r, y[r], want,
+                    op == OI_REDUCE_MAX || op == OI_REDUCE_MIN ? 0 : 1e-6 * (size + fabs(want)) + 1e-37);
         }
         t->kern->reduce_outer[op](rows, n, x, stride, z);
         for (size_t i = 0; i < n; i++) {
@@ -166,7 +171,9 @@ void check_softmax(kt *t)
                 sum += exp(v[i] - top);
             for (size_t i = 0; i < n; i++) {
                 const double d = v[i] - top, want = log_form ? d - log(sum) : exp(d) / sum;
-                kt_near(t, "y", r * n + i, y[r * n + i], want, log_form ? 1e-6 * (fabs(d) + 2) : (want > 0 ? (1e-6 + 1.2e-7 * fabs(d)) * want : 0) + 1e-37);
+                kt_near(t, "y", r * n + i, y[r * n + i], want,
+                        log_form ? 1e-6 * (fabs(d) + 2)
+                                 : (want > 0 ? (1e-6 + 1.2e-7 * fabs(d)) * want : 0) + 1e-37);
             }
         }
     }
@@ -176,7 +183,8 @@ void check_softmax(kt *t)
 
 void check_norm(kt *t)
 {
-    oi_norm_args g = {.rows = kt_between(t, 1, 4), .n = kt_between(t, 1, 6 * t->kern->vl), .eps = 1e-5f, .rms = coin(t)};
+    oi_norm_args g = {
+        .rows = kt_between(t, 1, 4), .n = kt_between(t, 1, 6 * t->kern->vl), .eps = 1e-5f, .rms = coin(t)};
     const size_t n = g.n, all = g.rows * n;
     float *x = kt_floats(t, all, false), *add = kt_floats(t, all, false), *gamma = kt_floats(t, n, false);
     float *beta = kt_floats(t, n, false), *y = kt_floats(t, all, false), *sum = kt_floats(t, all, false);
@@ -263,7 +271,8 @@ void check_layout(kt *t)
     free(want);
 
     const size_t k = kt_between(t, 0, 5 * vl), n = kt_between(t, 1, 9), ldb = k + kt_between(t, 0, 2);
-    float *v = kt_floats(t, k, false), *m = kt_floats(t, (n - 1) * ldb + k, false), *y = kt_floats(t, n, false);
+    float *v = kt_floats(t, k, false), *m = kt_floats(t, (n - 1) * ldb + k, false),
+          *y = kt_floats(t, n, false);
     t->kern->dot_rows(n, k, v, m, ldb, y);
     for (size_t i = 0; i < n; i++) {
         double sum = 0;
@@ -279,9 +288,15 @@ void check_layout(kt *t)
 void check_pool(kt *t)
 {
     const size_t vl = t->kern->vl;
-    oi_pool_shape s = {.kind = (oi_pool_kind)kt_between(t, 0, 3), .h = kt_between(t, 1, 14), .w = kt_between(t, 1, 30),
-                       .kh = kt_between(t, 1, 4), .kw = kt_between(t, 1, 4), .sh = kt_between(t, 1, 3), .sw = kt_between(t, 1, 3),
-                       .dh = kt_between(t, 1, 2), .dw = kt_between(t, 1, 2)};
+    oi_pool_shape s = {.kind = (oi_pool_kind)kt_between(t, 0, 3),
+                       .h = kt_between(t, 1, 14),
+                       .w = kt_between(t, 1, 30),
+                       .kh = kt_between(t, 1, 4),
+                       .kw = kt_between(t, 1, 4),
+                       .sh = kt_between(t, 1, 3),
+                       .sw = kt_between(t, 1, 3),
+                       .dh = kt_between(t, 1, 2),
+                       .dw = kt_between(t, 1, 2)};
     s.pt = kt_between(t, 0, s.kh - 1);
     s.pb = kt_between(t, 0, s.kh - 1);
     s.pl = kt_between(t, 0, s.kw - 1);
@@ -294,8 +309,8 @@ void check_pool(kt *t)
     float *x = kt_floats(t, in * vl, s.kind == OI_POOL_MAX && coin(t)), *y = kt_floats(t, out * vl, false);
     float *plane = malloc(in * sizeof *plane);
     double *want = malloc(out * sizeof *want);
-    kt_detail(t, "kind %d %zux%zu -> %zux%zu k %zux%zu s %zux%zu d %zux%zu p %zu %zu %zu %zu", (int)s.kind, s.h, s.w, s.oh,
-              s.ow, s.kh, s.kw, s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.pb, s.pr);
+    kt_detail(t, "kind %d %zux%zu -> %zux%zu k %zux%zu s %zux%zu d %zux%zu p %zu %zu %zu %zu", (int)s.kind,
+              s.h, s.w, s.oh, s.ow, s.kh, s.kw, s.sh, s.sw, s.dh, s.dw, s.pt, s.pl, s.pb, s.pr);
     const size_t cut = kt_between(t, 0, s.oh);
     t->kern->pool(&s, x, y, cut, s.oh);
     t->kern->pool(&s, x, y, 0, cut);
@@ -327,7 +342,8 @@ void sweep(const oi_kernels *kern, const char *filter)
             }
             kern->unary[unary_rules[r].op](STEP, x, y, unary_rules[r].p0, unary_rules[r].p1);
             for (size_t i = 0; i < STEP; i++) {
-                const double want = oi_ref_unary(unary_rules[r].op, x[i], unary_rules[r].p0, unary_rules[r].p1);
+                const double want =
+                    oi_ref_unary(unary_rules[r].op, x[i], unary_rules[r].p0, unary_rules[r].p1);
                 if (!(fabs(want) < 3.4028234e38) || isinf(y[i])) {
                     if (isnan(want) != isnan(y[i]))
                         worst = INFINITY, at = x[i];

@@ -1,4 +1,5 @@
-/* kernel_test.h - what the kernel checks share: random data from a printed seed, fenced buffers, comparisons. */
+/* kernel_test.h - what the kernel checks share: random data from a printed seed, fenced buffers, comparisons.
+ */
 #ifndef OI_TESTS_KERNELS_KERNEL_TEST_H
 #define OI_TESTS_KERNELS_KERNEL_TEST_H
 
@@ -23,9 +24,9 @@ size_t kt_between(kt *t, size_t lo, size_t hi);
 float kt_float(kt *t);
 
 /*
- * n floats that end at an unreadable page, so that reading or writing beyond them ends the program; the floats before
- * them are a pattern that kt_free checks. Filled with random numbers; `special` sprinkles NaN, infinities, zeros,
- * subnormals and large numbers over them.
+ * n floats that end at an unreadable page, so that reading or writing beyond them ends the program; the
+ * floats before them are a pattern that kt_free checks. Filled with random numbers; `special` sprinkles NaN,
+ * infinities, zeros, subnormals and large numbers over them.
  */
 float *kt_floats(kt *t, size_t n, bool special);
 void kt_free(kt *t, float *p, size_t n);

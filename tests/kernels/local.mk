@@ -6,3 +6,4 @@ tests_kernels_test_kernels_SOURCES = lib/kernels/ref/ref.c lib/kernels/ref/ref.h
 	tests/kernels/test_kernels.c
 tests_kernels_test_kernels_CPPFLAGS = $(check_cppflags)
 tests_kernels_test_kernels_LDADD = $(core_ldadd)
+shell_tests += tests/kernels/check_spills

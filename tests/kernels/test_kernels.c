@@ -33,7 +33,8 @@ static size_t mapped(size_t n, size_t page) { return ((n + GUARD) * sizeof(float
 
 float *kt_floats(kt *t, size_t n, bool special)
 {
-    static const float odd[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-40f, -1e-42f, 3e38f, -3e38f, 88.5f, -88.5f, -103.9f};
+    static const float odd[] = {NAN,     INFINITY, -INFINITY, 0.0f,  -0.0f,  1e-40f,
+                                -1e-42f, 3e38f,    -3e38f,    88.5f, -88.5f, -103.9f};
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = mapped(n, page);
     char *base = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED || mprotect(base + size, page, PROT_NONE) != 0) {
@@ -84,8 +85,9 @@ void kt_fail(kt *t, const char *fmt, ...)
 
 void kt_near(kt *t, const char *name, size_t index, double got, double want, double bound)
 {
-    const bool same = isnan(want) ? isnan(got) : fabs(want) > 3.4028235e38 ? got == (want > 0 ? INFINITY : -INFINITY)
-                                                                           : fabs(got - want) <= bound;
+    const bool same = isnan(want)                 ? isnan(got)
+                      : fabs(want) > 3.4028235e38 ? got == (want > 0 ? INFINITY : -INFINITY)
+                                                  : fabs(got - want) <= bound;
     if (!same)
         kt_fail(t, "%s[%zu] is %.9g, expected %.9g within %.2g", name, index, got, want, bound);
 }
@@ -95,9 +97,9 @@ static const struct {
     void (*run)(kt *t);
     int rounds;
 } checks[] = {
-    {"gemm", check_gemm, 150}, {"conv", check_conv, 250}, {"unary", check_unary, 8},     {"binary", check_binary, 30},
-    {"reduce", check_reduce, 30}, {"softmax", check_softmax, 30}, {"norm", check_norm, 30}, {"layout", check_layout, 30},
-    {"pool", check_pool, 100},
+    {"gemm", check_gemm, 150},    {"conv", check_conv, 250},    {"unary", check_unary, 8},
+    {"binary", check_binary, 30}, {"reduce", check_reduce, 30}, {"softmax", check_softmax, 30},
+    {"norm", check_norm, 30},     {"layout", check_layout, 30}, {"pool", check_pool, 100},
 };
 
 int main(int argc, char **argv)
@@ -120,7 +122,9 @@ int main(int argc, char **argv)
             if (i + 1 < argc && argv[i + 1][0] != '-')
                 filter = argv[++i];
         } else if (argv[i][0] == '-') {
-            fprintf(stderr, "usage: %s [--seed N] [--isa NAME] [--rounds N] [--bench [WORD]] [--sweep [WORD]] [CHECK...]\n",
+            fprintf(stderr,
+                    "usage: %s [--seed N] [--isa NAME] [--rounds N] [--bench [WORD]] [--sweep [WORD]] "
+                    "[CHECK...]\n",
                     argv[0]);
             return 2;
         } else {

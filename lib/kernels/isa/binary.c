@@ -22,8 +22,8 @@ static inline vf f_pow(vf a, vf b)
 }
 
 /* f is a constant at every call, so that each call becomes loops of its own. */
-static inline __attribute__((always_inline)) void row(vec_fn *f, size_t n, const float *a, bool a_scalar, const float *b,
-                                                      bool b_scalar, float *y)
+static inline __attribute__((always_inline)) void row(vec_fn *f, size_t n, const float *a, bool a_scalar,
+                                                      const float *b, bool b_scalar, float *y)
 {
     size_t i = 0;
     if (a_scalar || b_scalar) {
@@ -98,6 +98,7 @@ static void rows_pow(const oi_binary_args *t)
 }
 
 oi_binary_fn *const OI_KNAME(binary)[OI_BINARY_COUNT] = {
-    [OI_BINARY_ADD] = rows_add, [OI_BINARY_SUB] = rows_sub, [OI_BINARY_MUL] = rows_mul, [OI_BINARY_DIV] = rows_div,
-    [OI_BINARY_MIN] = rows_min, [OI_BINARY_MAX] = rows_max, [OI_BINARY_POW] = rows_pow, [OI_BINARY_PRELU] = rows_prelu,
+    [OI_BINARY_ADD] = rows_add, [OI_BINARY_SUB] = rows_sub,     [OI_BINARY_MUL] = rows_mul,
+    [OI_BINARY_DIV] = rows_div, [OI_BINARY_MIN] = rows_min,     [OI_BINARY_MAX] = rows_max,
+    [OI_BINARY_POW] = rows_pow, [OI_BINARY_PRELU] = rows_prelu,
 };

@@ -1,12 +1,13 @@
-/* depthwise.c - depthwise convolution over one channel block plane, neighbouring outputs sharing what they load. */
+/* depthwise.c - depthwise convolution over one channel block plane, neighbouring outputs sharing what they
+ * load. */
 #include "kernels/isa/isa.h"
 
 /* Full unrolling, spelt as each compiler wants it. */
 #if defined(__clang__)
 #define OI_UNROLL(n) _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL_TEXT(n) #n
-#define OI_UNROLL(n) UNROLL_GCC(UNROLL_TEXT(GCC unroll n))
+#define UNROLL_TEXT(n)   #n
+#define OI_UNROLL(n)     UNROLL_GCC(UNROLL_TEXT(GCC unroll n))
 #define UNROLL_GCC(text) _Pragma(text)
 #endif
 
@@ -89,7 +90,8 @@ static inline __attribute__((always_inline)) void tile_loop(const run *c, int wi
     for (int o = 0; o < width; o++)
         acc[o] = bias;
     const float *row = c->x + c->ix * VL, *w = c->weights;
-    const bool inside = c->ix >= 0 && c->ix + (ptrdiff_t)((size_t)(width - 1) * t->sw + (t->kw - 1) * t->dw) < (ptrdiff_t)t->w;
+    const bool inside = c->ix >= 0 && c->ix + (ptrdiff_t)((size_t)(width - 1) * t->sw + (t->kw - 1) * t->dw) <
+                                          (ptrdiff_t)t->w;
     for (size_t ky = 0; ky < c->taps_y; ky++, row += c->row_step)
         for (size_t kx = 0; kx < t->kw; kx++, w += VL) {
             const vf wv = v_load(w);
@@ -117,10 +119,10 @@ static void tile_loop_each(const run *c, int width)
 }
 
 typedef void tile_fn(const run *c);
-#define TILES(kw, sw)                                                                   \
-    static void t##kw##x##sw##_8(const run *c) { tile_any(c, kw, sw, 8); }              \
-    static void t##kw##x##sw##_7(const run *c) { tile_any(c, kw, sw, 7); }              \
-    static void t##kw##x##sw##_4(const run *c) { tile_any(c, kw, sw, 4); }              \
+#define TILES(kw, sw)                                                                                        \
+    static void t##kw##x##sw##_8(const run *c) { tile_any(c, kw, sw, 8); }                                   \
+    static void t##kw##x##sw##_7(const run *c) { tile_any(c, kw, sw, 7); }                                   \
+    static void t##kw##x##sw##_4(const run *c) { tile_any(c, kw, sw, 4); }                                   \
     static void t##kw##x##sw##_1(const run *c) { tile_any(c, kw, sw, 1); }
 TILES(3, 1)
 TILES(3, 2)
@@ -174,7 +176,8 @@ void OI_KNAME(depthwise)(const oi_depthwise_args *t, size_t oy0, size_t oy1)
         width = t->ow >= 4 ? 4 : 1;
     tile_fn *const fn = width == 8 ? f->w8 : width == 7 ? f->w7 : width == 4 ? f->w4 : f->w1;
     for (size_t oy = oy0; oy < oy1; oy++) {
-        const ptrdiff_t iy = (ptrdiff_t)(oy * t->sh) - (ptrdiff_t)t->pt, dh = (ptrdiff_t)t->dh, h = (ptrdiff_t)t->h;
+        const ptrdiff_t iy = (ptrdiff_t)(oy * t->sh) - (ptrdiff_t)t->pt, dh = (ptrdiff_t)t->dh,
+                        h = (ptrdiff_t)t->h;
         const ptrdiff_t first = iy >= 0 ? 0 : (dh - 1 - iy) / dh;
         ptrdiff_t last = iy >= h ? 0 : (h - iy + dh - 1) / dh;
         if (last > (ptrdiff_t)t->kh)

@@ -1,4 +1,5 @@
-/* layout.c - transposes, the way into and out of the blocked layout, and per-channel work on one channel block. */
+/* layout.c - transposes, the way into and out of the blocked layout, and per-channel work on one channel
+ * block. */
 #include "kernels/isa/isa.h"
 
 /* One block of at most VL x VL; rows and cols say how much of it exists. */

@@ -2,8 +2,8 @@
 #include "kernels/isa/isa.h"
 
 /* The taps [*lo, *hi) of a window at `start` that fall on [begin, end). */
-static inline void tap_range(ptrdiff_t start, size_t taps, size_t dilation, ptrdiff_t begin, ptrdiff_t end, size_t *lo,
-                             size_t *hi)
+static inline void tap_range(ptrdiff_t start, size_t taps, size_t dilation, ptrdiff_t begin, ptrdiff_t end,
+                             size_t *lo, size_t *hi)
 {
     const ptrdiff_t d = (ptrdiff_t)dilation;
     const ptrdiff_t first = start >= begin ? 0 : (begin - start + d - 1) / d;
@@ -19,8 +19,8 @@ static inline vf step(oi_pool_kind kind, vf acc, vf x)
     return kind == OI_POOL_SUM_SQUARE ? v_fma(x, x, acc) : v_add(acc, x);
 }
 
-static inline __attribute__((always_inline)) void pool_rows(oi_pool_kind kind, const oi_pool_shape *s, const float *x,
-                                                            float *y, size_t oy0, size_t oy1)
+static inline __attribute__((always_inline)) void pool_rows(oi_pool_kind kind, const oi_pool_shape *s,
+                                                            const float *x, float *y, size_t oy0, size_t oy1)
 {
     const vf unit = v_set1(kind == OI_POOL_MAX ? -(float)INFINITY : 0.0f);
     const size_t dw = s->dw * VL, dh = s->dh * s->w * VL, sw = s->sw * VL;
@@ -88,17 +88,9 @@ static inline __attribute__((always_inline)) void pool_rows(oi_pool_kind kind, c
 void OI_KNAME(pool)(const oi_pool_shape *s, const float *x, float *y, size_t oy0, size_t oy1)
 {
     switch (s->kind) {
-    case OI_POOL_MAX:
-        pool_rows(OI_POOL_MAX, s, x, y, oy0, oy1);
-        break;
-    case OI_POOL_AVERAGE:
-        pool_rows(OI_POOL_AVERAGE, s, x, y, oy0, oy1);
-        break;
-    case OI_POOL_AVERAGE_WITH_PADS:
-        pool_rows(OI_POOL_AVERAGE_WITH_PADS, s, x, y, oy0, oy1);
-        break;
-    case OI_POOL_SUM_SQUARE:
-        pool_rows(OI_POOL_SUM_SQUARE, s, x, y, oy0, oy1);
-        break;
+    case OI_POOL_MAX: pool_rows(OI_POOL_MAX, s, x, y, oy0, oy1); break;
+    case OI_POOL_AVERAGE: pool_rows(OI_POOL_AVERAGE, s, x, y, oy0, oy1); break;
+    case OI_POOL_AVERAGE_WITH_PADS: pool_rows(OI_POOL_AVERAGE_WITH_PADS, s, x, y, oy0, oy1); break;
+    case OI_POOL_SUM_SQUARE: pool_rows(OI_POOL_SUM_SQUARE, s, x, y, oy0, oy1); break;
     }
 }

@@ -48,15 +48,16 @@ static inline __attribute__((always_inline)) float inner(size_t n, const float *
     return h(f(f(a, b), f(c, d)));
 }
 
-static inline __attribute__((always_inline)) void inner_rows(size_t rows, size_t n, const float *x, size_t stride, float *y,
-                                                             map_fn *g, vec_fn *f, float (*h)(vf), float unit)
+static inline __attribute__((always_inline)) void inner_rows(size_t rows, size_t n, const float *x,
+                                                             size_t stride, float *y, map_fn *g, vec_fn *f,
+                                                             float (*h)(vf), float unit)
 {
     for (size_t r = 0; r < rows; r++)
         y[r] = inner(n, x + r * stride, g, f, h, unit);
 }
 
-static inline __attribute__((always_inline)) void outer(size_t rows, size_t n, const float *x, size_t stride, float *y,
-                                                        map_fn *g, vec_fn *f, float unit)
+static inline __attribute__((always_inline)) void outer(size_t rows, size_t n, const float *x, size_t stride,
+                                                        float *y, map_fn *g, vec_fn *f, float unit)
 {
     size_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL) {
@@ -134,21 +135,15 @@ static void outer_prod(size_t rows, size_t n, const float *x, size_t stride, flo
 }
 
 oi_reduce_inner_fn *const OI_KNAME(reduce_inner)[OI_REDUCE_COUNT] = {
-    [OI_REDUCE_SUM] = inner_sum,
-    [OI_REDUCE_SUM_SQUARE] = inner_sum_square,
-    [OI_REDUCE_SUM_ABS] = inner_sum_abs,
-    [OI_REDUCE_MAX] = inner_max,
-    [OI_REDUCE_MIN] = inner_min,
-    [OI_REDUCE_PROD] = inner_prod,
+    [OI_REDUCE_SUM] = inner_sum,         [OI_REDUCE_SUM_SQUARE] = inner_sum_square,
+    [OI_REDUCE_SUM_ABS] = inner_sum_abs, [OI_REDUCE_MAX] = inner_max,
+    [OI_REDUCE_MIN] = inner_min,         [OI_REDUCE_PROD] = inner_prod,
 };
 
 oi_reduce_outer_fn *const OI_KNAME(reduce_outer)[OI_REDUCE_COUNT] = {
-    [OI_REDUCE_SUM] = outer_sum,
-    [OI_REDUCE_SUM_SQUARE] = outer_sum_square,
-    [OI_REDUCE_SUM_ABS] = outer_sum_abs,
-    [OI_REDUCE_MAX] = outer_max,
-    [OI_REDUCE_MIN] = outer_min,
-    [OI_REDUCE_PROD] = outer_prod,
+    [OI_REDUCE_SUM] = outer_sum,         [OI_REDUCE_SUM_SQUARE] = outer_sum_square,
+    [OI_REDUCE_SUM_ABS] = outer_sum_abs, [OI_REDUCE_MAX] = outer_max,
+    [OI_REDUCE_MIN] = outer_min,         [OI_REDUCE_PROD] = outer_prod,
 };
 
 void OI_KNAME(softmax)(size_t rows, size_t n, const float *x, float *y)
@@ -271,8 +266,8 @@ void OI_KNAME(norm)(const oi_norm_args *t)
     }
 }
 
-static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, const float *x, const float *b, size_t ldb,
-                                                       float *y)
+static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, const float *x, const float *b,
+                                                       size_t ldb, float *y)
 {
     vf a0[4], a1[4];
     for (size_t r = 0; r < rows; r++)

@@ -3,19 +3,19 @@
 
 #if defined(OI_KERN_AVX512)
 #define NAME "avx512"
-#define ISA OI_ISA_AVX512
+#define ISA  OI_ISA_AVX512
 #elif defined(OI_KERN_AVX2)
 #define NAME "avx2"
-#define ISA OI_ISA_AVX2
+#define ISA  OI_ISA_AVX2
 #elif defined(OI_KERN_SSE2)
 #define NAME "sse2"
-#define ISA OI_ISA_SSE2
+#define ISA  OI_ISA_SSE2
 #elif defined(OI_KERN_NEON)
 #define NAME "neon"
-#define ISA OI_ISA_NEON
+#define ISA  OI_ISA_NEON
 #else
 #define NAME "generic"
-#define ISA OI_ISA_GENERIC
+#define ISA  OI_ISA_GENERIC
 #endif
 
 extern const oi_kernels OI_KNAME(kernels);

@@ -86,7 +86,8 @@ static inline vf f_square(vf x, vf p0, vf p1) { return (void)p0, (void)p1, v_mul
 static inline vf f_affine(vf x, vf p0, vf p1) { return v_add(v_mul(p0, x), p1); }
 
 /* f is a constant at every call, so that each call becomes a loop of its own. */
-static inline __attribute__((always_inline)) void map(vec_fn *f, size_t n, const float *x, float *y, float p0, float p1)
+static inline __attribute__((always_inline)) void map(vec_fn *f, size_t n, const float *x, float *y, float p0,
+                                                      float p1)
 {
     const vf a = v_set1(p0), b = v_set1(p1);
     size_t i = 0;
@@ -109,35 +110,83 @@ static void map_none(size_t n, const float *x, float *y, float p0, float p1)
 }
 static void map_relu(size_t n, const float *x, float *y, float p0, float p1) { map(f_relu, n, x, y, p0, p1); }
 static void map_clip(size_t n, const float *x, float *y, float p0, float p1) { map(f_clip, n, x, y, p0, p1); }
-static void map_leaky(size_t n, const float *x, float *y, float p0, float p1) { map(f_leaky, n, x, y, p0, p1); }
-static void map_thresholded(size_t n, const float *x, float *y, float p0, float p1) { map(f_thresholded, n, x, y, p0, p1); }
-static void map_hard_sigmoid(size_t n, const float *x, float *y, float p0, float p1) { map(f_hard_sigmoid, n, x, y, p0, p1); }
-static void map_hard_swish(size_t n, const float *x, float *y, float p0, float p1) { map(f_hard_swish, n, x, y, p0, p1); }
-static void map_sigmoid(size_t n, const float *x, float *y, float p0, float p1) { map(f_sigmoid, n, x, y, p0, p1); }
-static void map_swish(size_t n, const float *x, float *y, float p0, float p1) { map(f_swish, n, x, y, p0, p1); }
+static void map_leaky(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_leaky, n, x, y, p0, p1);
+}
+static void map_thresholded(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_thresholded, n, x, y, p0, p1);
+}
+static void map_hard_sigmoid(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_hard_sigmoid, n, x, y, p0, p1);
+}
+static void map_hard_swish(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_hard_swish, n, x, y, p0, p1);
+}
+static void map_sigmoid(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_sigmoid, n, x, y, p0, p1);
+}
+static void map_swish(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_swish, n, x, y, p0, p1);
+}
 static void map_tanh(size_t n, const float *x, float *y, float p0, float p1) { map(f_tanh, n, x, y, p0, p1); }
-static void map_gelu_erf(size_t n, const float *x, float *y, float p0, float p1) { map(f_gelu_erf, n, x, y, p0, p1); }
-static void map_gelu_tanh(size_t n, const float *x, float *y, float p0, float p1) { map(f_gelu_tanh, n, x, y, p0, p1); }
+static void map_gelu_erf(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_gelu_erf, n, x, y, p0, p1);
+}
+static void map_gelu_tanh(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_gelu_tanh, n, x, y, p0, p1);
+}
 static void map_mish(size_t n, const float *x, float *y, float p0, float p1) { map(f_mish, n, x, y, p0, p1); }
 static void map_elu(size_t n, const float *x, float *y, float p0, float p1) { map(f_elu, n, x, y, p0, p1); }
 static void map_selu(size_t n, const float *x, float *y, float p0, float p1) { map(f_selu, n, x, y, p0, p1); }
 static void map_celu(size_t n, const float *x, float *y, float p0, float p1) { map(f_celu, n, x, y, p0, p1); }
-static void map_softplus(size_t n, const float *x, float *y, float p0, float p1) { map(f_softplus, n, x, y, p0, p1); }
-static void map_softsign(size_t n, const float *x, float *y, float p0, float p1) { map(f_softsign, n, x, y, p0, p1); }
+static void map_softplus(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_softplus, n, x, y, p0, p1);
+}
+static void map_softsign(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_softsign, n, x, y, p0, p1);
+}
 static void map_exp(size_t n, const float *x, float *y, float p0, float p1) { map(f_exp, n, x, y, p0, p1); }
 static void map_log(size_t n, const float *x, float *y, float p0, float p1) { map(f_log, n, x, y, p0, p1); }
 static void map_erf(size_t n, const float *x, float *y, float p0, float p1) { map(f_erf, n, x, y, p0, p1); }
 static void map_sqrt(size_t n, const float *x, float *y, float p0, float p1) { map(f_sqrt, n, x, y, p0, p1); }
-static void map_rsqrt(size_t n, const float *x, float *y, float p0, float p1) { map(f_rsqrt, n, x, y, p0, p1); }
-static void map_reciprocal(size_t n, const float *x, float *y, float p0, float p1) { map(f_reciprocal, n, x, y, p0, p1); }
+static void map_rsqrt(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_rsqrt, n, x, y, p0, p1);
+}
+static void map_reciprocal(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_reciprocal, n, x, y, p0, p1);
+}
 static void map_abs(size_t n, const float *x, float *y, float p0, float p1) { map(f_abs, n, x, y, p0, p1); }
 static void map_neg(size_t n, const float *x, float *y, float p0, float p1) { map(f_neg, n, x, y, p0, p1); }
-static void map_floor(size_t n, const float *x, float *y, float p0, float p1) { map(f_floor, n, x, y, p0, p1); }
+static void map_floor(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_floor, n, x, y, p0, p1);
+}
 static void map_ceil(size_t n, const float *x, float *y, float p0, float p1) { map(f_ceil, n, x, y, p0, p1); }
-static void map_round(size_t n, const float *x, float *y, float p0, float p1) { map(f_round, n, x, y, p0, p1); }
+static void map_round(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_round, n, x, y, p0, p1);
+}
 static void map_sign(size_t n, const float *x, float *y, float p0, float p1) { map(f_sign, n, x, y, p0, p1); }
-static void map_square(size_t n, const float *x, float *y, float p0, float p1) { map(f_square, n, x, y, p0, p1); }
-static void map_affine(size_t n, const float *x, float *y, float p0, float p1) { map(f_affine, n, x, y, p0, p1); }
+static void map_square(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_square, n, x, y, p0, p1);
+}
+static void map_affine(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_affine, n, x, y, p0, p1);
+}
 static void map_sin(size_t n, const float *x, float *y, float p0, float p1)
 {
     (void)p0, (void)p1;

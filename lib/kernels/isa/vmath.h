@@ -68,7 +68,8 @@ static inline vf v_log(vf x)
 {
     const vf inf = v_set1((float)INFINITY), tiny = v_set1(1.17549435e-38f);
     vm small = v_lt(x, tiny);
-    vf y = v_log_normal(v_sel(small, v_mul(x, v_set1(8388608.0f)), x), v_sel(small, v_set1(-23.0f), v_zero()));
+    vf y =
+        v_log_normal(v_sel(small, v_mul(x, v_set1(8388608.0f)), x), v_sel(small, v_set1(-23.0f), v_zero()));
     y = v_sel(v_lt(x, inf), y, x); /* infinity and NaN */
     y = v_sel(v_eq(x, v_zero()), v_neg(inf), y);
     return v_sel(v_lt(x, v_zero()), v_set1((float)NAN), y);

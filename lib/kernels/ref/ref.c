@@ -23,7 +23,8 @@ double oi_ref_unary(oi_unary op, double x, double p0, double p1)
     case OI_UNARY_SWISH: return x / (1.0 + exp(-p0 * x));
     case OI_UNARY_TANH: return tanh(x);
     case OI_UNARY_GELU_ERF: return 0.5 * x * (1 + erf(x / sqrt(2.0)));
-    case OI_UNARY_GELU_TANH: return x / (1 + exp(-2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case OI_UNARY_GELU_TANH:
+        return x / (1 + exp(-2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     case OI_UNARY_MISH: return x * tanh(softplus(x));
     case OI_UNARY_ELU: return x < 0 ? p0 * expm1(x) : x;
     case OI_UNARY_SELU: return p1 * (x < 0 ? p0 * expm1(x) : x);
@@ -69,7 +70,10 @@ float oi_ref_binary(oi_binary op, float a, float b)
 
 double oi_ref_reduce(oi_reduce op, size_t n, const float *x, size_t stride)
 {
-    double r = op == OI_REDUCE_MAX ? -INFINITY : op == OI_REDUCE_MIN ? INFINITY : op == OI_REDUCE_PROD ? 1 : 0;
+    double r = op == OI_REDUCE_MAX    ? -INFINITY
+               : op == OI_REDUCE_MIN  ? INFINITY
+               : op == OI_REDUCE_PROD ? 1
+                                      : 0;
     for (size_t i = 0; i < n; i++) {
         const double v = x[i * stride];
         switch (op) {
@@ -86,8 +90,8 @@ double oi_ref_reduce(oi_reduce op, size_t n, const float *x, size_t stride)
 }
 
 /* Adds the epilogue to `value`, whose magnitudes add up to `size`; the error bound goes to *bound. */
-static double finish(const oi_epilogue *e, double value, double size, size_t terms, double bias, double residual,
-                     double *bound)
+static double finish(const oi_epilogue *e, double value, double size, size_t terms, double bias,
+                     double residual, double *bound)
 {
     double v = value + bias;
     size += fabs(bias);
@@ -101,7 +105,8 @@ static double finish(const oi_epilogue *e, double value, double size, size_t ter
     v = oi_ref_unary(e->act, v, e->p0, e->p1);
     if (e->residual && e->residual_after)
         v += (double)e->beta * residual;
-    *bound = ulp * (slope * size * (2 + 0.5 * sqrt((double)terms)) + 8 * fabs(v) + (e->act > OI_UNARY_CLIP)) + 1e-37;
+    *bound = ulp * (slope * size * (2 + 0.5 * sqrt((double)terms)) + 8 * fabs(v) + (e->act > OI_UNARY_CLIP)) +
+             1e-37;
     return v;
 }
 
@@ -123,7 +128,8 @@ void oi_ref_gemm(const oi_gemm_shape *s, const oi_gemm_args *g, double *c, doubl
         }
 }
 
-void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const oi_epilogue *e, double *y, double *bound)
+void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const oi_epilogue *e, double *y,
+                 double *bound)
 {
     const size_t icg = s->c / s->groups, ocg = s->oc / s->groups;
     for (size_t i = 0; i < s->n * s->oc * s->oh * s->ow; i++) {
@@ -155,8 +161,8 @@ void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const o
                     sum += p;
                     size += fabs(p);
                 }
-        y[i] = finish(e, sum, size, icg * s->kh * s->kw, e->bias ? e->bias[oc] : 0, e->residual ? e->residual[i] : 0,
-                      &bound[i]);
+        y[i] = finish(e, sum, size, icg * s->kh * s->kw, e->bias ? e->bias[oc] : 0,
+                      e->residual ? e->residual[i] : 0, &bound[i]);
     }
 }
 
@@ -193,7 +199,8 @@ void oi_ref_to_blocked(size_t n, size_t c, size_t pixels, size_t block, const fl
 {
     const size_t blocks = (c + block - 1) / block;
     for (size_t i = 0; i < n * blocks * pixels * block; i++) {
-        const size_t lane = i % block, p = i / block % pixels, b = i / block / pixels % blocks, k = i / block / pixels / blocks;
+        const size_t lane = i % block, p = i / block % pixels, b = i / block / pixels % blocks,
+                     k = i / block / pixels / blocks;
         dst[i] = b * block + lane < c ? src[(k * c + b * block + lane) * pixels + p] : 0.0f;
     }
 }

@@ -15,13 +15,15 @@ float oi_ref_binary(oi_binary op, float a, float b);
 double oi_ref_reduce(oi_reduce op, size_t n, const float *x, size_t stride);
 
 /*
- * C and, beside each element, a bound of the error that float arithmetic may make (a few units of the last place of the
- * sum of magnitudes). Plain row-major operands as oi_gemm_args has them, one product.
+ * C and, beside each element, a bound of the error that float arithmetic may make (a few units of the last
+ * place of the sum of magnitudes). Plain row-major operands as oi_gemm_args has them, one product.
  */
 void oi_ref_gemm(const oi_gemm_shape *s, const oi_gemm_args *g, double *c, double *bound);
 
-/* The same for convolutions: x [n][c][h][w], w as oi_conv_pack_weights takes it, residual and y [n][oc][oh][ow]. */
-void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const oi_epilogue *e, double *y, double *bound);
+/* The same for convolutions: x [n][c][h][w], w as oi_conv_pack_weights takes it, residual and y
+ * [n][oc][oh][ow]. */
+void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const oi_epilogue *e, double *y,
+                 double *bound);
 
 /* One plane of pooling over plain floats: x [h][w], y [oh][ow]. */
 void oi_ref_pool(const oi_pool_shape *s, const float *x, double *y);

@@ -1,4 +1,5 @@
-/* simd.h - picks the vector vocabulary of the instruction set being compiled for (the build defines OI_KERN_x). */
+/* simd.h - picks the vector vocabulary of the instruction set being compiled for (the build defines
+ * OI_KERN_x). */
 #ifndef OI_KERNELS_SIMD_H
 #define OI_KERNELS_SIMD_H
 
@@ -7,11 +8,11 @@
 #include <stdint.h>
 
 /*
- * Words: vf VL floats, vi VL int32, vm a truth value a lane. v_loadn/v_storen touch only the first n lanes (1..VL) and
- * load zeros elsewhere. v_fma(a,b,c) = a b + c, v_fnma = c - a b, fused where the hardware fuses. v_max(a,b) and
- * v_min(a,b) return b when b is NaN (and may return either when a is). v_round: half to even. v_to_int rounds; beyond
- * int32 the result is unspecified. v_bits and vi_bits reinterpret. v_transpose turns VL vectors of rows into columns.
- * v_hmax and v_hmin are for vectors without NaN.
+ * Words: vf VL floats, vi VL int32, vm a truth value a lane. v_loadn/v_storen touch only the first n lanes
+ * (1..VL) and load zeros elsewhere. v_fma(a,b,c) = a b + c, v_fnma = c - a b, fused where the hardware fuses.
+ * v_max(a,b) and v_min(a,b) return b when b is NaN (and may return either when a is). v_round: half to even.
+ * v_to_int rounds; beyond int32 the result is unspecified. v_bits and vi_bits reinterpret. v_transpose turns
+ * VL vectors of rows into columns. v_hmax and v_hmin are for vectors without NaN.
  */
 #if defined(OI_KERN_AVX512)
 #include "kernels/simd/simd_avx512.h"

@@ -1,4 +1,5 @@
-/* simd_avx512.h - the vector vocabulary of the kernels on AVX-512 (F, BW, DQ, VL). simd.h says what each word means. */
+/* simd_avx512.h - the vector vocabulary of the kernels on AVX-512 (F, BW, DQ, VL). simd.h says what each word
+ * means. */
 #include <immintrin.h>
 
 enum { VL = 16 };
@@ -31,7 +32,10 @@ static inline vf v_copysign(vf a, vf s)
 }
 static inline vf v_floor(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 static inline vf v_ceil(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
-static inline vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline vm v_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline vm v_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 static inline vm v_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
@@ -71,7 +75,8 @@ static inline void v_transpose(vf r[16])
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         vf a = _mm512_shuffle_f32x4(t[j], t[4 + j], 0x88), b = _mm512_shuffle_f32x4(t[j], t[4 + j], 0xdd);
-        vf c = _mm512_shuffle_f32x4(t[8 + j], t[12 + j], 0x88), d = _mm512_shuffle_f32x4(t[8 + j], t[12 + j], 0xdd);
+        vf c = _mm512_shuffle_f32x4(t[8 + j], t[12 + j], 0x88),
+           d = _mm512_shuffle_f32x4(t[8 + j], t[12 + j], 0xdd);
         r[j] = _mm512_shuffle_f32x4(a, c, 0x88);
         r[4 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
         r[8 + j] = _mm512_shuffle_f32x4(a, c, 0xdd);

@@ -1,4 +1,5 @@
-/* simd_generic.h - the vector vocabulary of the kernels in the compiler's portable vectors. simd.h says what each word means. */
+/* simd_generic.h - the vector vocabulary of the kernels in the compiler's portable vectors. simd.h says what
+ * each word means. */
 #include <math.h>
 #include <string.h>
 
@@ -51,7 +52,10 @@ static inline vf v_min(vf a, vf b) { return v_sel(a < b, a, b); }
 static inline vi vi_set1(int32_t a) { return (vi){a, a, a, a}; }
 static inline vf v_abs(vf a) { return (vf)((vi)a & vi_set1(INT32_MAX)); }
 static inline vf v_neg(vf a) { return (vf)((vi)a ^ vi_set1(INT32_MIN)); }
-static inline vf v_copysign(vf a, vf s) { return (vf)(((vi)a & vi_set1(INT32_MAX)) | ((vi)s & vi_set1(INT32_MIN))); }
+static inline vf v_copysign(vf a, vf s)
+{
+    return (vf)(((vi)a & vi_set1(INT32_MAX)) | ((vi)s & vi_set1(INT32_MIN)));
+}
 static inline vf v_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 static inline vf v_floor(vf a) { return (vf){floorf(a[0]), floorf(a[1]), floorf(a[2]), floorf(a[3])}; }
 static inline vf v_ceil(vf a) { return (vf){ceilf(a[0]), ceilf(a[1]), ceilf(a[2]), ceilf(a[3])}; }

@@ -1,4 +1,5 @@
-/* simd_sse2.h - the vector vocabulary of the kernels on SSE2, x86-64's baseline. simd.h says what each word means. */
+/* simd_sse2.h - the vector vocabulary of the kernels on SSE2, x86-64's baseline. simd.h says what each word
+ * means. */
 #include <emmintrin.h>
 
 enum { VL = 4 };
