@@ -1,4 +1,4 @@
-/* layout.c - transposes, the way into and out of the blocked layout, and per-channel work on one channel
+/* reorder.c - transposes, the way into and out of the blocked layout, and per-channel work on one channel
  * block. */
 #include "kernels/isa/isa.h"
 
