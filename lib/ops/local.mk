@@ -103,3 +103,4 @@ core_sources += lib/ops/random.c lib/ops/random.h lib/ops/op_random.c
 core_sources += lib/ops/op_generate.c
 core_sources += lib/ops/op_loss.c
 core_sources += lib/ops/op_find.c
+core_sources += lib/ops/op_sequence.c
