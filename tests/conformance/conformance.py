@@ -42,7 +42,7 @@ def failures(text, cases, kinds):
     for line in text.splitlines():
         named = re.search(r"(?:^|[\s/'\"])((?:%s)/\w+)" % "|".join(kinds), line)
         if named and named[1] in cases and not re.match(r"\s*(pass|ok)\b", line, re.I):
-            reason = line[named.end():].lstrip("/'\":- ")
+            reason = line[named.end():].rpartition("/model.onnx: ")[2].lstrip("/'\":- ")
             found.setdefault(named[1], re.sub(r"\s+", " ", reason)[:160].strip() or "failed")
     return found
 
