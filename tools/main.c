@@ -35,6 +35,8 @@ static void print_help(FILE *f)
 int tool_complain(const char *prefix)
 {
     const onnx_infer_error *e = onnx_infer_last_error();
+    if (prefix && !strncmp(onnx_infer_error_message(e), prefix, strlen(prefix)))
+        prefix = NULL; /* the message says it already */
     tool_progress("%s", "");
     fprintf(stderr, "onnx-infer: %s%s%s (%s)\n", prefix ? prefix : "", prefix ? ": " : "",
             onnx_infer_error_message(e), onnx_infer_status_name(onnx_infer_error_code(e)));
