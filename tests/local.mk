@@ -63,3 +63,8 @@ EXTRA_PROGRAMS += $(check_suites)
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests)
 EXTRA_DIST += tests/ocr
+
+check_suites += tests/unit/test_ops_reference
+tests_unit_test_ops_reference_SOURCES = tests/unit/test_ops_reference.c tests/support/eval_host.c tests/support/eval_host.h
+tests_unit_test_ops_reference_CPPFLAGS = $(check_cppflags)
+tests_unit_test_ops_reference_LDADD = $(check_ldadd)
