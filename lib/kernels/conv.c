@@ -7,9 +7,9 @@
 #include "kernels/panel.h"
 
 enum {
-    TASK_MACS = 1 << 20, /* a task shorter than this costs more to hand out than it is worth */
+    TASK_MACS = 1 << 19, /* a task shorter than this costs more to hand out than it is worth */
     MAX_TASKS = 64,      /* tasks that a long layer is cut into where caches do not ask for more */
-    TILE_PIXELS = 112,   /* pixels that one pass over the weights should at least serve */
+    TILE_PIXELS = 84,   /* pixels that one pass over the weights should at least serve */
     COPY_SHARE = 150     /* multiply-adds for each float copied into a strip */
 };
 

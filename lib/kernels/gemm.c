@@ -8,7 +8,7 @@
 #include "kernels/panel.h"
 
 enum {
-    TASK_MACS = 1 << 20, /* a task shorter than this costs more to hand out than it is worth */
+    TASK_MACS = 1 << 19, /* a task shorter than this costs more to hand out than it is worth */
     MAX_TASKS = 64,      /* tasks that a large product is cut into, for each member of a batch */
     MAX_DEPTH = 1024,    /* k of one pass: a panel of B stays in the second level cache */
     MAX_ROWS = 168,      /* rows of a task, so that its part of A stays there too */
