@@ -10,6 +10,7 @@ enum {
     TASK_MACS = 1 << 19, /* a task shorter than this costs more to hand out than it is worth */
     MAX_TASKS = 64,      /* tasks that a long layer is cut into where caches do not ask for more */
     TILE_PIXELS = 84,   /* pixels that one pass over the weights should at least serve */
+    MAX_PHASES = 1 << 16,
     COPY_SHARE = 150     /* multiply-adds for each float copied into a strip */
 };
 
@@ -195,6 +196,8 @@ static oi_status check_shape(const oi_conv_plan *p)
     OI_FAIL_IF(s->c % s->groups || s->oc % s->groups, ONNX_INFER_E_SHAPE_MISMATCH,
                "convolution: %zu groups do not divide %zu input and %zu output channels", s->groups, s->c,
                s->oc);
+    OI_FAIL_IF(s->transposed && (s->sh > MAX_PHASES || s->sw > MAX_PHASES / s->sh), ONNX_INFER_E_LIMIT,
+               "convolution: strides %zu x %zu of a transposed one are beyond what is supported", s->sh, s->sw);
     /* Everything below works on products of these. */
     size_t in, out, reach_y, reach_x, weights;
     const bool fits = product_fits(s->n, s->c + vl, s->h, s->w, &in) &&
@@ -631,6 +634,15 @@ static void run_depthwise(const oi_conv_plan *p, const oi_conv_args *args, size_
     }
 }
 
+/* How many taps of a transposed axis belong to phases before `residue`. */
+static size_t taps_below(size_t k, size_t dilation, size_t stride, size_t residue)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < k; i++)
+        n += i * dilation % stride < residue;
+    return n;
+}
+
 void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, float *workspace)
 {
     const oi_conv_shape *s = &p->shape;
@@ -691,9 +703,10 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
         out0 = (ay.first + row0 * ay.step) * s->ow + ax.first;
     }
 
+    /* Taps of the phases before this one: all with a smaller residue, row by row. */
     size_t phase = 0;
-    for (size_t i = 0; s->transposed && i < ry * p->phase_w + rx; i++)
-        phase += axis_y(s, i / p->phase_w).taps * axis_x(s, i % p->phase_w).taps;
+    if (s->transposed)
+        phase = taps_below(s->kh, s->dh, s->sh, ry) * s->kw + ay.taps * taps_below(s->kw, s->dw, s->sw, rx);
     const float *weights = args->weights + phase * (p->packed / (s->kh * s->kw));
 
     float bias[64];
