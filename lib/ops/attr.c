@@ -60,6 +60,18 @@ void *oi_attr_new(oi_arena *arena, const oi_op *op)
     return attr;
 }
 
+const void *oi_attr_field(const oi_node *n, const char *name)
+{
+    const oi_attr_spec *s = find_spec(n->op, name, strlen(name));
+    return s && n->attr ? field(s, n->attr) : NULL;
+}
+
+int64_t oi_attr_int(const oi_node *n, const char *name, int64_t absent)
+{
+    const int64_t *p = oi_attr_field(n, name);
+    return p ? *p : absent;
+}
+
 /* --- comparing --------------------------------------------------------------------------------------------------- */
 
 static bool fact_equal(const oi_fact *a, const oi_fact *b)

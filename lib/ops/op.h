@@ -53,6 +53,10 @@ void *oi_attr_new(oi_arena *arena, const oi_op *op);
 bool oi_attr_equal(const oi_op *op, const void *a, const void *b);
 /* Appends "{axis=1, mode=linear}", defaults left out, to buf. */
 const char *oi_attr_text(const oi_op *op, const void *attr, char *buf, size_t cap);
+/* The field of the node's struct that holds this attribute; NULL: its operator has none of that name. */
+const void *oi_attr_field(const oi_node *n, const char *name);
+/* An INT or ENUM attribute; `absent` where the operator has none of that name. */
+int64_t oi_attr_int(const oi_node *n, const char *name, int64_t absent);
 /* Copies the struct and what it points to into another arena. */
 oi_status oi_attr_clone(oi_arena *to, const oi_op *op, const void *attr, void **out);
 /* A struct filled in from a list like "axis=1, mode=linear, perm=[0,2,1], scale=0.5" (INT, FLOAT, STRING, ENUM, INTS,

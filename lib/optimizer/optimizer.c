@@ -4,6 +4,7 @@
 #include "ops/infer.h"
 #include "optimizer/layout.h"
 #include "optimizer/pass.h"
+#include "optimizer/rules.h"
 
 #include <string.h>
 
@@ -12,8 +13,47 @@ typedef struct {
     oi_status (*run)(oi_graph *g, oi_pass *p);
 } pass_entry;
 
+/* Tried in this order on each node. */
+static const oi_rule declutter_rules[] = {
+    {"idle operator", NULL, oi_rule_idle},
+    {"twice", NULL, oi_rule_twice},
+    {"constant to the right", NULL, oi_rule_constant_right},
+    {"transposes", "Transpose", oi_rule_transposes},
+    {"flat transpose", "Transpose", oi_rule_flat_transpose},
+    {"views", NULL, oi_rule_views},
+    {"casts", "Cast", oi_rule_casts},
+    {"scale and shift", NULL, oi_rule_affine},
+    {"hard sigmoid", "Div", oi_rule_hard_sigmoid},
+    {"hard sigmoid", "Mul", oi_rule_hard_sigmoid},
+    {"hard swish", "Mul", oi_rule_hard_swish},
+    {"hard swish", "Div", oi_rule_hard_swish},
+    {"swish", "Mul", oi_rule_swish},
+    {"mish", "Mul", oi_rule_mish},
+    {"clip", "Min", oi_rule_clip},
+    {"gelu", "Mul", oi_rule_gelu_erf},
+    {"gelu", "Div", oi_rule_gelu_erf},
+    {"gelu by tanh", "Mul", oi_rule_gelu_tanh},
+    {"gelu by tanh", "Div", oi_rule_gelu_tanh},
+    {"layer norm", "Div", oi_rule_layer_norm},
+    {"layer norm", "Mul", oi_rule_layer_norm},
+    {"rms norm", "Div", oi_rule_rms_norm},
+    {"rms norm", "Mul", oi_rule_rms_norm},
+    {"scale of a norm", "Mul", oi_rule_norm_scale},
+    {"bias of a norm", "Add", oi_rule_norm_bias},
+};
+
+static oi_status pass_rules(oi_graph *g, oi_pass *p)
+{
+    return oi_rewrite_run(g, declutter_rules, sizeof declutter_rules / sizeof *declutter_rules, &p->rewriter);
+}
+
+/* Until nothing changes. */
 static const pass_entry declutter_passes[] = {
+    {"branches", oi_pass_branches},
+    {"captures", oi_pass_captures},
     {"constants", oi_pass_fold},
+    {"rules", pass_rules},
+    {"common subexpressions", oi_pass_common},
     {"dead code", oi_pass_dead},
 };
 

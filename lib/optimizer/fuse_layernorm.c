@@ -1,0 +1,179 @@
+/* LayerNormalization and RMSNormalization out of their pieces. */
+#include "optimizer/match.h"
+#include "optimizer/rules.h"
+
+#include <stdio.h>
+
+/* v = ReduceMean of x over the last axes, kept: how many axes; 0: it is not. */
+static int32_t mean_axes(const oi_graph *g, oi_value_id v, oi_value_id x)
+{
+    const oi_node *n = oi_match_def(g, v, "ReduceMean");
+    const oi_tensor *axes = n && n->nin > 1 ? oi_match_const(g, n->in[1]) : NULL;
+    int32_t rank = oi_graph_fact(g, x)->shape.rank, count;
+    unsigned seen = 0;
+    if (!n || n->in[0] != x || !axes || rank < 1 || rank > OI_MAX_RANK || oi_attr_int(n, "keepdims", 1) != 1)
+        return 0;
+    count = (int32_t)oi_tensor_count(axes);
+    for (int32_t i = 0; i < count && i < rank; i++) {
+        int64_t a = oi_elem_get_int(axes->dtype, axes->data, (size_t)i);
+        a = a < 0 ? a + rank : a;
+        if (a < 0 || a >= rank)
+            return 0;
+        seen |= 1u << a;
+    }
+    unsigned last = ((1u << rank) - 1) & ~((1u << (rank - count)) - 1);
+    return count >= 1 && count <= rank && seen == last ? count : 0;
+}
+
+/* v = d * d */
+static bool is_square(const oi_graph *g, oi_value_id v, oi_value_id d)
+{
+    return oi_match_with_scalar(g, v, "Pow", 2) == d || oi_match_other(g, v, "Mul", d) == d;
+}
+
+/* v = sqrt(mean + epsilon): mean */
+static oi_value_id root_of_mean(const oi_graph *g, oi_value_id v, double *epsilon)
+{
+    oi_value_id sum = oi_match_unary(g, v, "Sqrt");
+    const oi_node *add = sum == OI_NONE ? NULL : oi_match_def(g, sum, "Add");
+    for (uint32_t side = 0; add && add->nin == 2 && side < 2; side++) {
+        if (oi_match_scalar(g, add->in[side], epsilon) && *epsilon >= 0)
+            return add->in[1 - side];
+    }
+    return OI_NONE;
+}
+
+/* out = d / sqrt(mean + epsilon), also as a product with the reciprocal: d and mean. */
+static bool match_quotient(const oi_graph *g, oi_value_id out, oi_value_id *d, oi_value_id *mean, double *epsilon)
+{
+    const oi_node *div = oi_match_def(g, out, "Div"), *mul = oi_match_def(g, out, "Mul");
+    if (div) {
+        *d = div->in[0];
+        *mean = root_of_mean(g, div->in[1], epsilon);
+        return *mean != OI_NONE;
+    }
+    for (uint32_t side = 0; mul && mul->nin == 2 && side < 2; side++) {
+        const oi_node *one_over = oi_match_def(g, mul->in[side], "Div");
+        double one;
+        oi_value_id root = oi_match_unary(g, mul->in[side], "Reciprocal");
+        if (one_over && oi_match_scalar(g, one_over->in[0], &one) && one == 1)
+            root = one_over->in[1];
+        *d = mul->in[1 - side];
+        *mean = root == OI_NONE ? OI_NONE : root_of_mean(g, root, epsilon);
+        if (*mean != OI_NONE)
+            return true;
+    }
+    return false;
+}
+
+static oi_value_id ones(oi_rewrite *rw, oi_dtype dtype, int32_t rank, const int64_t *dims)
+{
+    oi_tensor t = {0};
+    if (!rw->status)
+        rw->status = oi_tensor_create(oi_arena_alloc_of(rw->g->arena), dtype, rank, dims, &t);
+    for (int64_t i = 0; !rw->status && i < oi_tensor_count(&t); i++)
+        oi_elem_set_double(dtype, t.data, (size_t)i, 1);
+    return oi_rewrite_const(rw, &t);
+}
+
+static oi_status replace_by_norm(oi_rewrite *rw, oi_value_id out, const char *op, oi_value_id x, int32_t axes, double epsilon)
+{
+    const oi_fact *f = oi_graph_fact(rw->g, x);
+    int64_t dims[OI_MAX_RANK], count = 1;
+    char attrs[64];
+    for (int32_t i = 0; i < axes; i++) {
+        dims[i] = f->shape.dim[f->shape.rank - axes + i];
+        if (!oi_dim_is_number(dims[i]) || dims[i] < 1 || dims[i] > (1 << 20))
+            return ONNX_INFER_OK;
+        count *= dims[i];
+        if (count > (1 << 22))
+            return ONNX_INFER_OK;
+    }
+    if (!oi_match_same(rw->g, x, out) || !oi_dtype_is_float(f->dtype))
+        return ONNX_INFER_OK;
+    snprintf(attrs, sizeof attrs, "axis=%d, epsilon=%.9g", -axes, epsilon);
+    oi_value_id in[2] = {x, ones(rw, f->dtype, axes, dims)};
+    oi_rewrite_replace(rw, out, oi_rewrite_op(rw, "", op, attrs, 2, in));
+    return rw->status;
+}
+
+oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    oi_value_id out = g->node[id].out[0], d, variance;
+    double epsilon;
+    if (!match_quotient(g, out, &d, &variance, &epsilon))
+        return ONNX_INFER_OK;
+    const oi_node *sub = oi_match_def(g, d, "Sub"), *mean = oi_match_def(g, variance, "ReduceMean");
+    if (!sub || !mean)
+        return ONNX_INFER_OK;
+    oi_value_id x = sub->in[0], squared = mean->in[0];
+    int32_t axes = mean_axes(g, sub->in[1], x);
+    if (!axes || mean_axes(g, variance, squared) != axes)
+        return ONNX_INFER_OK;
+    bool square = is_square(g, squared, d);
+    if (!square) { /* exporters may write the difference twice */
+        const oi_node *pow = oi_match_def(g, squared, "Pow");
+        const oi_node *again = pow ? oi_match_def(g, pow->in[0], "Sub") : NULL;
+        square = again && again->in[0] == x && mean_axes(g, again->in[1], x) == axes && is_square(g, squared, pow->in[0]);
+    }
+    return square ? replace_by_norm(rw, out, "LayerNormalization", x, axes, epsilon) : ONNX_INFER_OK;
+}
+
+oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    oi_value_id out = g->node[id].out[0], x, mean;
+    double epsilon;
+    if (!match_quotient(g, out, &x, &mean, &epsilon))
+        return ONNX_INFER_OK;
+    const oi_node *reduce = oi_match_def(g, mean, "ReduceMean");
+    if (!reduce || !is_square(g, reduce->in[0], x))
+        return ONNX_INFER_OK;
+    int32_t axes = mean_axes(g, mean, reduce->in[0]);
+    return axes ? replace_by_norm(rw, out, "RMSNormalization", x, axes, epsilon) : ONNX_INFER_OK;
+}
+
+/* The norm that makes v for one user only. */
+static const oi_node *sole_norm(const oi_graph *g, oi_value_id v, bool rms_too)
+{
+    if (!oi_match_single_use(g, v))
+        return NULL;
+    const oi_node *n = oi_match_def(g, v, "LayerNormalization");
+    if (!n && rms_too)
+        n = oi_match_def(g, v, "RMSNormalization");
+    return n && n->nout == 1 ? n : NULL;
+}
+
+oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node mul = g->node[id];
+    for (uint32_t side = 0; mul.nin == 2 && side < 2; side++) {
+        const oi_node *norm = sole_norm(g, mul.in[side], true);
+        double one;
+        if (!norm || norm->nin != 2 || !oi_match_const(g, mul.in[1 - side]) || !oi_match_uniform(g, norm->in[1], &one) ||
+            one != 1 || !oi_match_same(g, norm->in[1], mul.in[1 - side]))
+            continue;
+        oi_value_id in[2] = {norm->in[0], mul.in[1 - side]};
+        oi_rewrite_replace(rw, mul.out[0], oi_rewrite_node(rw, norm->op, norm->attr, 2, in));
+        return rw->status;
+    }
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node add = g->node[id];
+    for (uint32_t side = 0; add.nin == 2 && side < 2; side++) {
+        const oi_node *norm = sole_norm(g, add.in[side], false);
+        if (!norm || norm->nin != 2 || !oi_match_const(g, add.in[1 - side]) ||
+            !oi_match_same(g, norm->in[1], add.in[1 - side]))
+            continue;
+        oi_value_id in[3] = {norm->in[0], norm->in[1], add.in[1 - side]};
+        oi_rewrite_replace(rw, add.out[0], oi_rewrite_node(rw, norm->op, norm->attr, 3, in));
+        return rw->status;
+    }
+    return ONNX_INFER_OK;
+}

@@ -1,0 +1,182 @@
+/* What can be said of subgraphs from outside: constants that they capture, captures that they do not use, and branches
+ * that are always taken. */
+#include "optimizer/pass.h"
+
+#include <string.h>
+
+/* --- captures ---------------------------------------------------------------------------------------------------- */
+
+/* The subgraph's input k stands for this constant. */
+static oi_status put_constant(oi_graph *sub, uint32_t k, const oi_tensor *content, oi_pass *p)
+{
+    oi_tensor t;
+    oi_value_id v;
+    oi_tensor_share(&t, content);
+    oi_status status = oi_graph_add_const(sub, NULL, &t, &v);
+    oi_tensor_clear(&t);
+    OI_TRY(status);
+    p->rewriter.commits++;
+    return oi_graph_replace_uses(sub, sub->input[k], v);
+}
+
+static void drop_capture(oi_sub *s, uint32_t j)
+{
+    oi_graph *g = s->graph;
+    uint32_t k = g->ninput - s->ncapture + j;
+    g->value[g->input[k]].is_input = false;
+    memmove(&g->input[k], &g->input[k + 1], (g->ninput - k - 1) * sizeof *g->input);
+    g->ninput--;
+    memmove(&s->capture[j], &s->capture[j + 1], (s->ncapture - j - 1) * sizeof *s->capture);
+    s->ncapture--;
+}
+
+/* Inputs of the node that only fed captures which are gone. */
+static oi_status drop_inputs(oi_graph *g, oi_node_id id, uint32_t formal)
+{
+    oi_node *n = &g->node[id];
+    oi_value_id *in = oi_arena_array(g->arena, n->nin, sizeof *in);
+    uint32_t *place = oi_arena_array(g->arena, n->nin, sizeof *place), kept = 0;
+    bool *used = oi_arena_array(g->arena, n->nin, sizeof *used);
+    if (!in || !place || !used)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < n->nsub; i++) {
+        for (uint32_t j = 0; j < n->sub[i].ncapture; j++)
+            used[n->sub[i].capture[j]] = true;
+    }
+    for (uint32_t i = 0; i < n->nin; i++) {
+        if (i < formal || used[i]) {
+            place[i] = kept;
+            in[kept++] = n->in[i];
+        }
+    }
+    if (kept == n->nin)
+        return ONNX_INFER_OK;
+    for (uint32_t i = 0; i < n->nsub; i++) {
+        for (uint32_t j = 0; j < n->sub[i].ncapture; j++)
+            n->sub[i].capture[j] = place[n->sub[i].capture[j]];
+    }
+    return oi_graph_set_node_inputs(g, id, kept, in);
+}
+
+static oi_status captures_of(oi_graph *g, oi_node_id id, oi_pass *p)
+{
+    const uint32_t formal = oi_node_formal_inputs(&g->node[id]);
+    for (uint32_t i = 0; i < g->node[id].nsub; i++) {
+        oi_sub *s = &g->node[id].sub[i];
+        for (uint32_t j = s->ncapture; j-- > 0;) {
+            uint32_t k = s->graph->ninput - s->ncapture + j;
+            const oi_tensor *content = oi_graph_fact(g, g->node[id].in[s->capture[j]])->konst;
+            oi_value_id inner = s->graph->input[k];
+            bool used = s->graph->value[inner].nuse || s->graph->value[inner].is_output;
+            if (used && content) {
+                OI_TRY(put_constant(s->graph, k, content, p));
+                used = false;
+            }
+            if (!used) {
+                drop_capture(s, j);
+                p->rewriter.commits++;
+            }
+        }
+    }
+    return drop_inputs(g, id, formal);
+}
+
+oi_status oi_pass_captures(oi_graph *g, oi_pass *p)
+{
+    for (oi_node_id i = 0; i < g->nnode && !oi_pass_stopped(p); i++) {
+        if (!g->node[i].op || !g->node[i].nsub)
+            continue;
+        OI_TRY(captures_of(g, i, p));
+        for (uint32_t k = 0; k < g->node[i].nsub; k++)
+            OI_TRY(oi_pass_captures(g->node[i].sub[k].graph, p));
+    }
+    return ONNX_INFER_OK;
+}
+
+/* --- branches ---------------------------------------------------------------------------------------------------- */
+
+static oi_status copy_node(oi_graph *g, const oi_node *n, oi_value_id *map)
+{
+    oi_value_id *in = oi_arena_array(g->arena, n->nin, sizeof *in);
+    oi_value_id *out = oi_arena_array(g->arena, n->nout, sizeof *out);
+    if (!in || !out)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < n->nin; i++)
+        in[i] = n->in[i] == OI_NONE ? OI_NONE : map[n->in[i]];
+    for (uint32_t i = 0; i < n->nout; i++)
+        out[i] = n->out[i] == OI_NONE ? OI_NONE : map[n->out[i]];
+    for (uint32_t i = 0; i < n->nsub; i++)
+        n->sub[i].graph->outer = g;
+    return oi_graph_add_node(g, n->op, n->name, n->attr, n->nin, in, n->nout, out, n->nsub, n->sub, NULL);
+}
+
+/* Appends the nodes of subgraph s of node id to g; result[i] is its output i. */
+static oi_status inline_sub(oi_graph *g, oi_node_id id, const oi_sub *s, oi_value_id *result)
+{
+    const oi_graph *from = s->graph;
+    oi_node_id *order;
+    uint32_t n, formal = from->ninput - s->ncapture;
+    oi_value_id *map = oi_arena_array(g->arena, from->nvalue, sizeof *map);
+    if (!map)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(oi_graph_order(s->graph, &order, &n));
+    for (oi_value_id v = 0; v < from->nvalue; v++) {
+        if (from->value[v].is_input)
+            continue;
+        OI_TRY(oi_graph_add_value(g, NULL, &map[v]));
+        OI_TRY(oi_graph_set_fact(g, map[v], &from->value[v].fact));
+    }
+    for (uint32_t k = 0; k < from->ninput; k++)
+        map[from->input[k]] = k < formal ? OI_NONE : g->node[id].in[s->capture[k - formal]];
+    for (uint32_t i = 0; i < n; i++)
+        OI_TRY(copy_node(g, &from->node[order[i]], map));
+    for (uint32_t i = 0; i < from->noutput; i++)
+        result[i] = map[from->output[i]];
+    return ONNX_INFER_OK;
+}
+
+static oi_status take_branch(oi_graph *g, oi_node_id id, oi_pass *p)
+{
+    const oi_node n = g->node[id];
+    const oi_tensor *condition = oi_graph_fact(g, n.in[0])->konst;
+    if (!condition || oi_tensor_count(condition) != 1)
+        return ONNX_INFER_OK;
+    const char *wanted = oi_elem_get_int(condition->dtype, condition->data, 0) ? "then_branch" : "else_branch";
+    const oi_sub *taken = NULL;
+    for (uint32_t i = 0; i < n.nsub; i++) {
+        if (strcmp(n.sub[i].name, wanted) == 0)
+            taken = &n.sub[i];
+    }
+    if (!taken || taken->graph->noutput != n.nout)
+        return ONNX_INFER_OK;
+    for (uint32_t i = 0; i < n.nout; i++) { /* an output that is nothing but a capture keeps the If: outputs are made by nodes */
+        const oi_value *inner = &taken->graph->value[taken->graph->output[i]];
+        if (n.out[i] != OI_NONE && g->value[n.out[i]].is_output && inner->def == OI_NONE)
+            return ONNX_INFER_OK;
+    }
+    oi_value_id *result = oi_arena_array(g->arena, n.nout, sizeof *result);
+    if (!result)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(inline_sub(g, id, taken, result));
+    for (uint32_t i = 0; i < n.nout; i++) {
+        if (n.out[i] != OI_NONE)
+            OI_TRY(oi_graph_replace_uses(g, n.out[i], result[i]));
+    }
+    p->rewriter.commits++;
+    oi_log_write(g->log, ONNX_INFER_LOG_DEBUG, "%s: branch: %s of '%s' (%llu)", p->rewriter.stage, wanted, n.name,
+                 (unsigned long long)p->rewriter.commits);
+    return oi_rewrite_remove_dead(g, id);
+}
+
+oi_status oi_pass_branches(oi_graph *g, oi_pass *p)
+{
+    for (oi_node_id i = 0; i < g->nnode && !oi_pass_stopped(p); i++) {
+        if (!g->node[i].op || !g->node[i].nsub)
+            continue;
+        for (uint32_t k = 0; k < g->node[i].nsub; k++)
+            OI_TRY(oi_pass_branches(g->node[i].sub[k].graph, p));
+        if (!g->node[i].op->domain[0] && strcmp(g->node[i].op->name, "If") == 0)
+            OI_TRY(take_branch(g, i, p));
+    }
+    return ONNX_INFER_OK;
+}

@@ -1,0 +1,39 @@
+/* The rules of the stages, one function each; optimizer.c says when they run. A rule looks at one node and stages a
+ * rewrite of it, or stages nothing. */
+#ifndef OI_OPTIMIZER_RULES_H
+#define OI_OPTIMIZER_RULES_H
+
+#include "ops/rewrite.h"
+
+/* simplify_noop.c */
+oi_status oi_rule_idle(oi_rewrite *rw, oi_node_id id);           /* x where an operator leaves its input as it is */
+oi_status oi_rule_twice(oi_rewrite *rw, oi_node_id id);          /* Neg(Neg(x)) -> x */
+oi_status oi_rule_constant_right(oi_rewrite *rw, oi_node_id id); /* Mul(c, x) -> Mul(x, c) */
+
+/* simplify_move.c */
+oi_status oi_rule_transposes(oi_rewrite *rw, oi_node_id id);     /* Transpose(Transpose(x)) -> Transpose(x) */
+oi_status oi_rule_flat_transpose(oi_rewrite *rw, oi_node_id id); /* Transpose that moves only axes of size 1 -> Reshape */
+oi_status oi_rule_views(oi_rewrite *rw, oi_node_id id);          /* Reshape(Squeeze(x)) -> Reshape(x) */
+oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id);          /* Cast(Cast(x)) -> Cast(x) where the first loses nothing */
+
+/* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Mul, Div, Add and Sub */
+oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id);         /* ... behind Conv, ConvTranspose or Gemm -> into its weights */
+
+/* fuse_activation.c */
+oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */
+oi_status oi_rule_hard_swish(oi_rewrite *rw, oi_node_id id);     /* x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 -> HardSwish */
+oi_status oi_rule_swish(oi_rewrite *rw, oi_node_id id);          /* x * Sigmoid(x) -> Swish(x) */
+oi_status oi_rule_mish(oi_rewrite *rw, oi_node_id id);           /* x * Tanh(Softplus(x)) -> Mish(x) */
+oi_status oi_rule_clip(oi_rewrite *rw, oi_node_id id);           /* Min(Max(x, a), b) -> Clip(x, a, b) */
+
+/* fuse_gelu.c */
+oi_status oi_rule_gelu_erf(oi_rewrite *rw, oi_node_id id);       /* x * (1 + Erf(x / sqrt 2)) / 2 -> Gelu(x) */
+oi_status oi_rule_gelu_tanh(oi_rewrite *rw, oi_node_id id);      /* x * (1 + Tanh(c (x + 0.044715 x^3))) / 2 -> Gelu(x) */
+
+/* fuse_layernorm.c */
+oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) / sqrt(var + eps) -> LayerNormalization(x, 1) */
+oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */
+oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id);     /* LayerNormalization(x, 1) * c -> LayerNormalization(x, c) */
+oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id);      /* LayerNormalization(x, c) + d -> LayerNormalization(x, c, d) */
+
+#endif

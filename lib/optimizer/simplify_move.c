@@ -1,0 +1,146 @@
+/* Chains of operators that only move or relabel elements. */
+#include "optimizer/match.h"
+#include "optimizer/rules.h"
+
+#include <string.h>
+
+static bool is_view(const oi_node *n)
+{
+    static const char *const view[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
+    for (size_t i = 0; i < sizeof view / sizeof *view; i++) {
+        if (!n->op->domain[0] && strcmp(n->op->name, view[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* perm of a Transpose of this rank, defaults filled in; false where it is not a permutation. */
+static bool read_perm(const oi_node *n, int32_t rank, int64_t *perm)
+{
+    const oi_ints *p = oi_attr_field(n, "perm");
+    unsigned seen = 0;
+    if (rank < 0 || rank > OI_MAX_RANK || (p && p->at && p->n != (uint32_t)rank))
+        return false;
+    for (int32_t i = 0; i < rank; i++) {
+        perm[i] = p && p->at ? p->at[i] : rank - 1 - i;
+        if (perm[i] < 0 || perm[i] >= rank)
+            return false;
+        seen |= 1u << perm[i];
+    }
+    return seen == (1u << rank) - 1;
+}
+
+static oi_value_id transpose(oi_rewrite *rw, oi_value_id x, int32_t rank, const int64_t *perm)
+{
+    const oi_op *op = oi_op_find("", "Transpose");
+    void *attr = op ? oi_attr_new(rw->g->arena, op) : NULL;
+    oi_ints list = {oi_arena_copy(rw->g->arena, perm, (size_t)rank * sizeof *perm), (uint32_t)rank};
+    if (!attr || !list.at) {
+        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
+        return OI_NONE;
+    }
+    const oi_node like = {.op = op, .attr = attr};
+    memcpy((void *)oi_attr_field(&like, "perm"), &list, sizeof list);
+    return oi_rewrite_node(rw, op, attr, 1, &x);
+}
+
+oi_status oi_rule_transposes(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node second = rw->g->node[id];
+    const oi_node *first = oi_match_def(rw->g, second.in[0], "Transpose");
+    int32_t rank = oi_graph_fact(rw->g, second.in[0])->shape.rank;
+    int64_t a[OI_MAX_RANK], b[OI_MAX_RANK], both[OI_MAX_RANK];
+    if (!first || !read_perm(first, rank, a) || !read_perm(&second, rank, b))
+        return ONNX_INFER_OK;
+    for (int32_t i = 0; i < rank; i++)
+        both[i] = a[b[i]];
+    oi_rewrite_replace(rw, second.out[0], transpose(rw, first->in[0], rank, both));
+    return rw->status;
+}
+
+/* The shape as a Reshape wants it, with at most one -1; false where more dims are open, or an open one stands beside 0. */
+static bool reshape_target(const oi_shape *s, int64_t *dims)
+{
+    int open = 0;
+    bool zero = false;
+    for (int32_t i = 0; i < s->rank; i++) {
+        bool number = oi_dim_is_number(s->dim[i]);
+        dims[i] = number ? s->dim[i] : -1;
+        open += !number;
+        zero = zero || dims[i] == 0;
+    }
+    return s->rank >= 0 && open <= 1 && !zero;
+}
+
+static oi_status replace_by_reshape(oi_rewrite *rw, oi_value_id x, oi_value_id old)
+{
+    const oi_shape shape = oi_graph_fact(rw->g, old)->shape;
+    int64_t dims[OI_MAX_RANK];
+    if (!reshape_target(&shape, dims))
+        return ONNX_INFER_OK;
+    oi_value_id in[2] = {x, oi_rewrite_const_ints(rw, dims, (uint32_t)shape.rank)};
+    oi_rewrite_replace(rw, old, oi_rewrite_op(rw, "", "Reshape", "", 2, in));
+    return rw->status;
+}
+
+oi_status oi_rule_flat_transpose(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node n = rw->g->node[id];
+    const oi_shape *s = &oi_graph_fact(rw->g, n.in[0])->shape;
+    int64_t perm[OI_MAX_RANK], last = -1;
+    bool moves = false;
+    if (!read_perm(&n, s->rank, perm))
+        return ONNX_INFER_OK;
+    for (int32_t i = 0; i < s->rank; i++) {
+        if (s->dim[perm[i]] == 1)
+            continue;
+        moves = moves || perm[i] < last;
+        last = perm[i];
+    }
+    return moves ? ONNX_INFER_OK : replace_by_reshape(rw, n.in[0], n.out[0]);
+}
+
+oi_status oi_rule_views(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node n = rw->g->node[id];
+    if (!is_view(&n) || n.in[0] == OI_NONE || rw->g->value[n.in[0]].def == OI_NONE)
+        return ONNX_INFER_OK;
+    const oi_node *first = &rw->g->node[rw->g->value[n.in[0]].def];
+    return is_view(first) ? replace_by_reshape(rw, first->in[0], n.out[0]) : ONNX_INFER_OK;
+}
+
+/* Every number of type `from` is one of `to`. */
+static bool is_wider(oi_dtype from, oi_dtype to)
+{
+    static const struct { oi_dtype from, to; } rows[] = {
+        {ONNX_INFER_FLOAT16, ONNX_INFER_FLOAT}, {ONNX_INFER_BFLOAT16, ONNX_INFER_FLOAT}, {ONNX_INFER_FLOAT, ONNX_INFER_DOUBLE},
+        {ONNX_INFER_FLOAT16, ONNX_INFER_DOUBLE}, {ONNX_INFER_INT32, ONNX_INFER_INT64}, {ONNX_INFER_INT32, ONNX_INFER_DOUBLE},
+        {ONNX_INFER_INT8, ONNX_INFER_INT32}, {ONNX_INFER_UINT8, ONNX_INFER_INT32}, {ONNX_INFER_INT8, ONNX_INFER_FLOAT},
+        {ONNX_INFER_UINT8, ONNX_INFER_FLOAT}, {ONNX_INFER_UINT8, ONNX_INFER_INT64}, {ONNX_INFER_INT8, ONNX_INFER_INT64},
+        {ONNX_INFER_BOOL, ONNX_INFER_INT32}, {ONNX_INFER_BOOL, ONNX_INFER_INT64}, {ONNX_INFER_BOOL, ONNX_INFER_FLOAT},
+        {ONNX_INFER_BOOL, ONNX_INFER_UINT8}, {ONNX_INFER_BOOL, ONNX_INFER_INT8},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].from == from && rows[i].to == to)
+            return true;
+    }
+    return from == to;
+}
+
+oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_node *first = oi_match_def(g, n.in[0], "Cast");
+    if (!first)
+        return ONNX_INFER_OK;
+    oi_dtype from = oi_graph_fact(g, first->in[0])->dtype, middle = oi_graph_fact(g, n.in[0])->dtype;
+    /* To bool everything but zero is true, whatever the way; to others the way must lose nothing. */
+    if (from == ONNX_INFER_UNDEFINED || !is_wider(from, middle))
+        return ONNX_INFER_OK;
+    if (oi_match_same(g, first->in[0], n.out[0]) && g->value[first->in[0]].def != OI_NONE)
+        oi_rewrite_replace(rw, n.out[0], first->in[0]);
+    else
+        oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, n.op, n.attr, 1, &first->in[0]));
+    return rw->status;
+}
