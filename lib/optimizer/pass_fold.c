@@ -75,8 +75,12 @@ static oi_status settle(oi_graph *g, oi_node_id id, oi_pass *p)
             continue;
         if (g->value[n.in[i]].def != OI_NONE)
             OI_TRY(oi_rewrite_remove_dead(g, g->value[n.in[i]].def));
-        else if (!g->value[n.in[i]].is_input)
+        else if (!g->value[n.in[i]].is_input) {
+            const oi_value *v = &g->value[n.in[i]];
+            if (v->fact.konst && !v->nuse)
+                oi_tensor_drop_pages(v->fact.konst); /* a packed copy takes the place of the file's */
             oi_graph_release_const(g, n.in[i]);
+        }
     }
     return ONNX_INFER_OK;
 }
