@@ -41,19 +41,16 @@ static const uint8_t typed_field[OI_DTYPE_COUNT] = {
     [ONNX_INFER_INT2] = INT32_DATA,
 };
 
-static size_t alignment(oi_dtype t)
-{
-    size_t n = oi_dtype_size(t);
-    return oi_dtype_is_complex(t) ? n / 2 : n;
-}
+enum { ALIGN_BELOW = 1 << 16 }; /* bytes; larger tensors of a mapped file are used wherever they lie */
 
-/* Uses `at` in the source's memory where it is aligned and has room behind it for vector loads; else a copy. */
+/* Uses `at` in the source's memory where it has room behind it for vector loads and is aligned, or so large that whoever
+ * needs it aligned does it for the time of its use; else a copy. */
 static oi_status use_or_copy(oi_tensor_reader *r, const oi_bytes *b, const uint8_t *at, oi_tensor *t)
 {
     bool roomy = b->mapped || (size_t)(b->data + b->size - at) >= t->bytes + OI_ALIGN;
-    if (roomy && (uintptr_t)at % alignment(t->dtype) == 0 && t->dtype != ONNX_INFER_BOOL) {
+    t->data = (void *)(uintptr_t)at;
+    if (roomy && t->dtype != ONNX_INFER_BOOL && (oi_tensor_is_aligned(t) || (b->mapped && t->bytes >= ALIGN_BELOW))) {
         t->buf = oi_buffer_retain(b->buf);
-        t->data = (void *)(uintptr_t)at;
         r->in_place += t->bytes;
         return ONNX_INFER_OK;
     }

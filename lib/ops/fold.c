@@ -83,21 +83,50 @@ uint32_t oi_node_formal_inputs(const oi_node *n)
     return formal;
 }
 
-oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
+static oi_status eval_aligned(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
 {
     const oi_node *n = &g->node[id];
     folder f = {.out = out};
     f.eval = (oi_eval){.host = &fold_host, .alloc = oi_arena_alloc_of(g->arena), .op = n->op, .node = n, .attr = n->attr,
                        .nin = nin, .nout = n->nout, .in = in};
-    memset(out, 0, n->nout * sizeof *out);
-    OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || n->nsub || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
-               "%s is not evaluated ahead of a run", n->op->name);
     oi_status status = n->op->eval(&f.eval);
     oi_eval_scratch_free(&f.eval);
     if (status) {
         for (uint32_t i = 0; i < n->nout; i++)
             oi_tensor_clear(&out[i]);
     }
+    return status;
+}
+
+oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
+{
+    const oi_node *n = &g->node[id];
+    const oi_alloc *alloc = oi_arena_alloc_of(g->arena);
+    bool aligned = true;
+    memset(out, 0, n->nout * sizeof *out);
+    OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || n->nsub || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
+               "%s is not evaluated ahead of a run", n->op->name);
+    for (uint32_t i = 0; i < nin; i++)
+        aligned = aligned && (!in[i] || oi_tensor_is_aligned(in[i]));
+    if (aligned)
+        return eval_aligned(g, id, nin, in, out);
+    oi_tensor *copy = oi_alloc_array(alloc, nin, sizeof *copy);
+    const oi_tensor **use = oi_alloc_array(alloc, nin, sizeof *use);
+    oi_status status = copy && use ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < nin && !status; i++) {
+        use[i] = in[i];
+        if (!in[i] || oi_tensor_is_aligned(in[i]))
+            continue;
+        oi_tensor_share(&copy[i], in[i]);
+        status = oi_tensor_align(alloc, &copy[i]);
+        use[i] = &copy[i];
+    }
+    if (!status)
+        status = eval_aligned(g, id, nin, use, out);
+    for (uint32_t i = 0; i < nin && copy; i++)
+        oi_tensor_clear(&copy[i]);
+    oi_free_mem(alloc, copy);
+    oi_free_mem(alloc, use);
     return status;
 }
 

@@ -159,7 +159,10 @@ bool oi_match_single_use(const oi_graph *g, oi_value_id v)
 
 const oi_tensor *oi_match_const(const oi_graph *g, oi_value_id v)
 {
-    return v == OI_NONE ? NULL : g->value[v].fact.konst;
+    oi_tensor *t = v == OI_NONE ? NULL : (oi_tensor *)g->value[v].fact.konst; /* the graph's own struct */
+    if (t && oi_tensor_align(oi_arena_alloc_of(g->arena), t) != ONNX_INFER_OK)
+        return NULL; /* no memory: what comes next finds that out too */
+    return t;
 }
 
 bool oi_match_scalar(const oi_graph *g, oi_value_id v, double *out)

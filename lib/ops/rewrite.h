@@ -45,7 +45,7 @@ void oi_rewrite_replace(oi_rewrite *rw, oi_value_id from, oi_value_id to);
 const oi_node *oi_match_def(const oi_graph *g, oi_value_id v, const char *name);
 /* v has exactly one use and is no graph output. */
 bool oi_match_single_use(const oi_graph *g, oi_value_id v);
-/* The content of a constant; NULL where v is none. */
+/* The content of a constant, aligned for reading; NULL where v is none. To know whether v is constant look at its fact. */
 const oi_tensor *oi_match_const(const oi_graph *g, oi_value_id v);
 /* A constant with one element (any rank), as double. */
 bool oi_match_scalar(const oi_graph *g, oi_value_id v, double *out);

@@ -55,6 +55,8 @@ static oi_status describe_value(builder *b, oi_value_id id)
     info->root = id;
     info->item = UINT32_MAX;
     if (v->fact.konst) {
+        if (v->nuse || v->is_output) /* the graph is the plan's own */
+            OI_TRY(oi_tensor_align(&b->plan->engine->alloc, (oi_tensor *)v->fact.konst));
         slot->place = OI_AT_CONST;
         slot->desc = *v->fact.konst;
         return ONNX_INFER_OK;

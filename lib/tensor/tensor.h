@@ -68,6 +68,11 @@ static inline int64_t oi_dims_count(int32_t rank, const int64_t *dims) /* for di
     return n;
 }
 static inline int64_t oi_tensor_count(const oi_tensor *t) { return oi_dims_count(t->rank, t->dim); }
+/* Large constants are used in a mapped file wherever they lie there, perhaps not aligned as their type asks. Whoever
+ * reads elements otherwise than by oi_elem_get_* aligns first. */
+bool oi_tensor_is_aligned(const oi_tensor *t);
+/* Replaces storage that is not aligned by an aligned copy on the heap. */
+oi_status oi_tensor_align(const oi_alloc *a, oi_tensor *t);
 /* Where the storage is in a mapped file: gives its pages back; they are read again when touched. */
 void oi_tensor_drop_pages(const oi_tensor *t);
 bool oi_tensor_same_shape(const oi_tensor *a, const oi_tensor *b);
