@@ -56,6 +56,8 @@ static oi_status infer_if(oi_infer *x)
     OI_TRY(oi_infer_need_dtype(x, 0, bools, 1));
     OI_FAIL_IF(x->node->nsub != 2, ONNX_INFER_E_INVALID_MODEL, "If has %u subgraphs, expected 2", x->node->nsub);
     const oi_tensor *cond = x->in[0]->konst;
+    const oi_error before = *oi_error_current();
+    uint32_t inferred = 0;
     for (uint32_t s = 0; s < 2; s++) {
         uint32_t n = x->node->sub[s].graph->noutput;
         OI_FAIL_IF(n != x->nout, ONNX_INFER_E_INVALID_MODEL, "a branch has %u outputs, the node has %u", n, x->nout);
@@ -64,14 +66,19 @@ static oi_status infer_if(oi_infer *x)
         oi_fact *outs = facts(x, n);
         if (!outs)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        OI_TRY(x->sub(x, s, NULL, 0, outs));
-        for (uint32_t i = 0; i < n; i++) {
-            if (s == 0 || cond)
+        /* A branch that contradicts the shapes is the one that is not taken: exporters guard by such an If. */
+        oi_status status = x->sub(x, s, NULL, 0, outs);
+        if (status && (cond || (s == 1 && !inferred) || status == ONNX_INFER_E_OUT_OF_MEMORY))
+            return status;
+        for (uint32_t i = 0; i < n && !status; i++) {
+            if (!inferred)
                 x->out[i] = outs[i];
             else
                 join(x, &x->out[i], &outs[i]);
         }
+        inferred += !status;
     }
+    *oi_error_current() = before;
     return ONNX_INFER_OK;
 }
 
