@@ -534,16 +534,6 @@ typedef struct lines {
     ptrdiff_t a_line, a_pixel, c_line, c_pixel;
 } lines;
 
-/*
- * The slice of the next panel's weights that tile i of a panel fetches ahead: the first tile is busy with its
- * own, each one after that takes a cache line for every k.
- */
-static const float *slice_ahead(const float *next, size_t floats, size_t depth, size_t i, bool first)
-{
-    const size_t at = (i - !first) * depth * 16;
-    return next && (i > 0 || first) && at + depth * 16 <= floats ? next + at : NULL;
-}
-
 /* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel; `next` is the following panel
  * of `floats` weights, or NULL. */
 static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l,
@@ -568,7 +558,7 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
             t->c = c + ci;
             t->c_half = t->r_half = l->c_line;
             t->residual = residual ? residual + ci : NULL;
-            t->prefetch = slice_ahead(next, floats, depth, tile++, few);
+            t->prefetch = oi_panel_ahead(next, floats, depth, tile++, few);
             fn[2 * l->length](t);
             i += 2;
             continue;
@@ -584,7 +574,7 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
             t->c = c + ci + (ptrdiff_t)x * l->c_pixel;
             t->c_half = t->r_half = half * l->c_pixel;
             t->residual = residual ? residual + ci + (ptrdiff_t)x * l->c_pixel : NULL;
-            t->prefetch = slice_ahead(next, floats, depth, tile++, few);
+            t->prefetch = oi_panel_ahead(next, floats, depth, tile++, few);
             fn[mr](t);
             x += mr;
         }

@@ -118,6 +118,26 @@ static void run_dots(const oi_gemm_plan *p, const float *a, size_t lda, const fl
         p->kern->dot_rows(n1 - n0, p->shape.k, a + r * lda, b + n0 * ldb, ldb, c + r * ldc + n0);
 }
 
+/* The part of a packed B that is needed after panel j at depth k0, or NULL; its length goes to *floats. */
+static const float *following(const oi_gemm_plan *p, const float *b, size_t panel0, size_t panel1, size_t j, size_t k0,
+                              size_t *floats)
+{
+    const size_t vl = p->kern->vl, vectors = div_up(p->shape.n, vl), k = p->shape.k;
+    size_t first;
+    j++;
+    if (j == panel1 && k0 + p->kc < k) {
+        j = panel0;
+        k0 += p->kc;
+    } else if (j == panel1) {
+        k0 = 0;
+    }
+    if (j == oi_panel_count(vectors))
+        return NULL;
+    const size_t width = oi_panel_vectors(vectors, j, &first) * vl;
+    *floats = min_size(p->kc, k - k0) * width;
+    return b + first * vl * k + k0 * width;
+}
+
 static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t i, size_t m_task,
                         size_t n_task, float *workspace)
 {
@@ -156,7 +176,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
         run_dots(p, a, args->lda, b, args->ldb, c, args->ldc, rows, first * vl,
                  min_size(s->n, (last + width) * vl));
     }
-    size_t k0 = 0;
+    size_t k0 = 0, ahead = 0;
     do {
         const size_t kc = min_size(p->kc, s->k - k0);
         const float *ak;
@@ -198,6 +218,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
             t.bias = e->bias ? e->bias + n0 : NULL;
             const size_t max = kern->max_mr[nv], tiles = div_up(rows, max), base = rows / tiles,
                          longer = rows % tiles;
+            const float *next = s->b_packed ? following(p, b, panel0, panel1, j, k0, &ahead) : NULL;
             size_t r = 0;
             for (size_t k = 0; k < tiles; k++) {
                 const size_t mr = base + (k < longer);
@@ -209,6 +230,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
                 t.residual = residual ? residual + r * args->ldr + n0 : NULL;
                 t.r_half = half * t.r_row;
                 t.row_bias = args->row_bias ? args->row_bias + m0 + r : NULL;
+                t.prefetch = oi_panel_ahead(next, ahead, kc, k, tiles <= 2);
                 kern->tile[nv][mr](&t);
                 r += mr;
             }
@@ -219,7 +241,8 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
 
 void oi_gemm_run(const oi_gemm_plan *p, const oi_gemm_args *args, size_t task, float *workspace)
 {
-    const size_t n_task = task % p->n_chunks, m_task = task / p->n_chunks % p->m_tasks;
+    /* Neighbouring tasks share a part of B. */
+    const size_t m_task = task % p->m_tasks, n_task = task / p->m_tasks % p->n_chunks;
     const size_t first = task / p->n_chunks / p->m_tasks * p->group;
     const size_t last = min_size(first + p->group, p->shape.batch);
     for (size_t i = first; i < last; i++)

@@ -78,6 +78,15 @@ static void rows_max(const oi_binary_args *t) { rows(f_max, t); }
 static void rows_prelu(const oi_binary_args *t) { rows(f_prelu, t); }
 static void rows_power(const oi_binary_args *t) { rows(f_pow, t); }
 
+static inline vf f_cube(vf a, vf b) { return (void)b, v_mul(v_mul(a, a), a); }
+/* pow, unlike sqrt, gives 0 for -0 and infinity for -infinity. */
+static inline vf f_root(vf a, vf b)
+{
+    const vf inf = v_set1((float)INFINITY);
+    (void)b;
+    return v_sel(v_eq(a, v_neg(inf)), inf, v_sqrt(v_add(a, v_zero())));
+}
+
 /* Exponents that networks use get by without pow, which is slow. */
 static void rows_pow(const oi_binary_args *t)
 {
@@ -92,6 +101,10 @@ static void rows_pow(const oi_binary_args *t)
             OI_KNAME(unary)[OI_UNARY_SQUARE](t->n, a, y, 0.0f, 0.0f);
         else if (e == 1.0f)
             OI_KNAME(unary)[OI_UNARY_NONE](t->n, a, y, 0.0f, 0.0f);
+        else if (e == 3.0f && t->n)
+            row(f_cube, t->n, a, false, &e, true, y);
+        else if (e == 0.5f && t->n)
+            row(f_root, t->n, a, false, &e, true, y);
         else if (t->n)
             row(f_pow, t->n, a, false, &e, true, y);
     }
