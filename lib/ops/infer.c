@@ -12,6 +12,7 @@ typedef struct {
     void (*issue)(void *arg);
     void *arg;
     bool hints;
+    bool tolerant; /* inside a subgraph, which may never run: a node that fails leaves unknown facts behind */
 } driver;
 
 static oi_status infer_nodes(const driver *d, oi_graph *g);
@@ -179,7 +180,9 @@ static oi_status infer_sub(oi_infer *x, uint32_t i, const oi_fact *const *formal
             f = &unknown;
         OI_TRY(oi_graph_set_fact(g, g->input[k], f));
     }
-    OI_TRY(infer_nodes(x->host, g));
+    driver d = *(const driver *)x->host;
+    d.tolerant = true;
+    OI_TRY(infer_nodes(&d, g));
     for (uint32_t k = 0; k < g->noutput; k++)
         outs[k] = g->value[g->output[k]].fact;
     return ONNX_INFER_OK;
@@ -321,10 +324,13 @@ static oi_status infer_nodes(const driver *d, oi_graph *g)
         if (!g->node[i].op)
             continue;
         oi_status status = infer_node(d, g, i);
-        if (status && (!d->issue || status == ONNX_INFER_E_OUT_OF_MEMORY))
+        if (status && ((!d->issue && !d->tolerant) || status == ONNX_INFER_E_OUT_OF_MEMORY))
             return status;
         if (status) {
-            d->issue(d->arg);
+            if (d->tolerant)
+                oi_log_write(g->log, ONNX_INFER_LOG_INFO, "a subgraph could not run as it is: %s", oi_error_current()->message);
+            else
+                d->issue(d->arg);
             for (uint32_t k = 0; k < g->node[i].nout; k++) {
                 oi_fact unknown = oi_fact_unknown();
                 if (g->node[i].out[k] != OI_NONE)
