@@ -35,6 +35,7 @@ typedef struct {
     uint64_t seed, random_count;
     uint64_t heap_bytes;             /* held now by tensors outside of arenas */
     uint32_t depth;                  /* of nested graphs */
+    bool distrust;                   /* a step's output was not of the shape that the plan took for granted */
 } oi_run_state;
 
 uint64_t oi_clock_ns(void); /* monotonic */

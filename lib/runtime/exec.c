@@ -86,9 +86,10 @@ typedef struct {
     oi_tensor unwanted; /* an output that nobody asked for */
 } evaluation;
 
-static oi_status wrong_inference(const evaluation *x, uint32_t i, oi_dtype dtype, int32_t rank, const int64_t *dims)
+static oi_status wrong_inference(evaluation *x, uint32_t i, oi_dtype dtype, int32_t rank, const int64_t *dims)
 {
     const oi_tensor *want = &x->ps->step.out[i];
+    x->run->distrust = true;
     char made[200], said[200];
     return oi_fail(ONNX_INFER_E_INTERNAL, "output %u came out as %s %s where %s %s was inferred or declared", i,
                    oi_dtype_name(dtype), oi_dims_text(rank, dims, made, sizeof made), oi_dtype_name(want->dtype),
@@ -164,8 +165,10 @@ static oi_status place_value(oi_eval *e, uint32_t i, const onnx_infer_value *v)
         return ONNX_INFER_OK;
     if (v->kind == ONNX_INFER_TENSOR)
         return host_out_view(e, i, &v->tensor, v->tensor.rank, v->tensor.dim);
-    OI_FAIL_IF(x->s->plan->slot[id].place != OI_AT_HEAP, ONNX_INFER_E_INTERNAL,
-               "output %u came out as no tensor where one was inferred or declared", i);
+    if (x->s->plan->slot[id].place != OI_AT_HEAP) {
+        x->run->distrust = true;
+        return oi_fail(ONNX_INFER_E_INTERNAL, "output %u came out as no tensor where one was inferred or declared", i);
+    }
     oi_exec_drop(x->s, x->run, id);
     x->s->value[id] = oi_value_retain((onnx_infer_value *)v);
     return ONNX_INFER_OK;

@@ -381,12 +381,20 @@ oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg 
     OI_FAIL_IF(run->depth >= f->engine->limits.depth, ONNX_INFER_E_LIMIT,
                "graphs are nested deeper than the limit depth, %llu", (unsigned long long)f->engine->limits.depth);
     OI_TRY(choose_state(f, nin, in, &s));
+    run->distrust = false;
     if (nout > sizeof few / sizeof *few && !(made = oi_alloc_array(&f->engine->alloc, nout, sizeof *made)))
         return ONNX_INFER_E_OUT_OF_MEMORY;
     run->depth++;
     oi_pool_begin(f->engine->pool);
     oi_fpenv env = oi_fpenv_enter();
     oi_status st = run_state(f, s, run, nin, in, nout, out, made);
+    if (st != ONNX_INFER_OK && run->distrust && !s->plan->loose) {
+        oi_frame_trim(f);
+        oi_program_distrust(f->program);
+        st = choose_state(f, nin, in, &s);
+        if (st == ONNX_INFER_OK)
+            st = run_state(f, s, run, nin, in, nout, out, made);
+    }
     oi_fpenv_leave(env);
     oi_pool_end(f->engine->pool);
     run->depth--;

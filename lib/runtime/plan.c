@@ -54,6 +54,8 @@ static oi_status describe_value(builder *b, oi_value_id id)
     int64_t dims[OI_MAX_RANK];
     info->root = id;
     info->item = UINT32_MAX;
+    if (b->plan->loose && v->def != OI_NONE)
+        return ONNX_INFER_OK;
     if (v->fact.konst) {
         if (v->nuse || v->is_output) /* the graph is the plan's own */
             OI_TRY(oi_tensor_align(&b->plan->engine->alloc, (oi_tensor *)v->fact.konst));
@@ -149,9 +151,10 @@ static oi_status make_subprograms(builder *b, oi_plan_step *ps)
             return out_of_memory();
         for (uint32_t c = 0; c < sub->ncapture; c++) {
             oi_value_id outer = n->in[sub->capture[c]];
-            fixed[formal + c] = outer == OI_NONE ? NULL : b->g->value[outer].fact.konst;
+            if (outer != OI_NONE && b->plan->slot[outer].place == OI_AT_CONST)
+                fixed[formal + c] = b->g->value[outer].fact.konst;
         }
-        OI_TRY(oi_program_create(b->plan->engine, sub->graph, fixed, &ps->sub[j]));
+        OI_TRY(oi_program_create(b->plan->engine, sub->graph, sub->graph, fixed, &ps->sub[j]));
     }
     return ONNX_INFER_OK;
 }
@@ -184,7 +187,7 @@ static oi_status make_step(builder *b, const oi_node *n)
         p->max_out = n->nout;
     if (n->nsub)
         OI_TRY(make_subprograms(b, ps));
-    else if (p->engine->stage == OI_STAGE_LOWERED && n->op->prepare)
+    else if (p->engine->stage == OI_STAGE_LOWERED && n->op->prepare && !p->loose)
         OI_TRY(prepare_step(b, ps));
     if (!s->run)
         s->kernel = "reference";
@@ -406,7 +409,7 @@ static oi_status build(builder *b)
     return ONNX_INFER_OK;
 }
 
-oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, oi_plan **out)
+oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, oi_plan **out)
 {
     const oi_alloc *a = &engine->alloc;
     oi_plan *p = oi_alloc_mem(a, sizeof *p);
@@ -420,6 +423,7 @@ oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, oi_plan **out
     atomic_init(&p->refs, 1);
     p->engine = engine;
     p->graph = graph;
+    p->loose = loose;
     p->arena = oi_arena_create(a);
     if (p->arena)
         p->slot = oi_arena_array(p->arena, (size_t)graph->nvalue + 1, sizeof *p->slot);

@@ -40,6 +40,7 @@ struct oi_plan {
     oi_slot *slot;   /* by value id */
     oi_plan_step *step;
     uint32_t nstep, max_in, max_out;
+    bool loose;         /* takes nothing for granted that a file's hints may have said */
     size_t arena_bytes; /* that a run needs */
     size_t const_bytes; /* of constants made by the optimizer: packed, folded */
     /* kept by the program */
@@ -48,8 +49,9 @@ struct oi_plan {
     uint64_t used;
 };
 
-/* Takes over the graph, also on failure. Fails with ONNX_INFER_E_LIMIT where the engine's limits are passed. */
-oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, oi_plan **out);
+/* Takes over the graph, also on failure. Fails with ONNX_INFER_E_LIMIT where the engine's limits are passed. `loose`: every
+ * step is evaluated by reference and makes its outputs as they come; the graph is TYPED. */
+oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, oi_plan **out);
 oi_plan *oi_plan_retain(oi_plan *p);
 void oi_plan_release(oi_plan *p); /* accepts NULL */
 

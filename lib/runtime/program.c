@@ -10,15 +10,17 @@ enum { KEY_NONE, KEY_TENSOR, KEY_VALUE, KEY_INPUT_MAX = 3 + OI_MAX_RANK };
 
 struct oi_program {
     const oi_engine *engine;
-    const oi_graph *graph;
+    const oi_graph *graph, *original;
     const oi_tensor **fixed; /* by input */
     pthread_mutex_t lock;    /* of what follows */
     oi_plan **plan;          /* at most engine->limits.plans */
     size_t nplan, plan_cap;
     uint64_t clock;
+    bool loose;
 };
 
-oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_tensor *const *fixed, oi_program **out)
+oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_graph *original,
+                            const oi_tensor *const *fixed, oi_program **out)
 {
     const oi_alloc *a = &engine->alloc;
     oi_program *p = oi_alloc_mem(a, sizeof *p);
@@ -27,6 +29,7 @@ oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, cons
         return ONNX_INFER_E_OUT_OF_MEMORY;
     p->engine = engine;
     p->graph = graph;
+    p->original = original;
     p->fixed = oi_alloc_array(a, (size_t)graph->ninput + 1, sizeof *p->fixed);
     if (!p->fixed || pthread_mutex_init(&p->lock, NULL)) {
         oi_free_mem(a, p->fixed);
@@ -87,7 +90,7 @@ size_t oi_program_key(const oi_program *p, size_t n, const oi_arg *arg, int64_t 
  * the inputs' own facts decide. */
 static void read_key(const oi_program *p, const int64_t *key, oi_fact *fact, const oi_fact **given, int64_t *bound)
 {
-    const oi_graph *g = p->graph;
+    const oi_graph *g = p->loose ? p->original : p->graph;
     for (uint32_t i = 0; i < g->ninput; i++) {
         const oi_fact *declared = &g->value[g->input[i]].fact;
         int64_t tag = *key++;
@@ -115,7 +118,8 @@ static void read_key(const oi_program *p, const int64_t *key, oi_fact *fact, con
 static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_plan **out)
 {
     const oi_alloc *a = &p->engine->alloc;
-    size_t nsym = oi_symtab_count(p->graph->syms), nin = p->graph->ninput;
+    const oi_graph *from = p->loose ? p->original : p->graph;
+    size_t nsym = oi_symtab_count(from->syms), nin = p->graph->ninput;
     int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound), *own_key = oi_alloc_array(a, nkey + 1, sizeof *own_key);
     oi_fact *fact = oi_alloc_array(a, nin + 1, sizeof *fact);
     const oi_fact **given = oi_alloc_array(a, nin + 1, sizeof *given);
@@ -128,9 +132,9 @@ static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_pl
     for (size_t i = 0; i < nsym; i++)
         bound[i] = -1;
     read_key(p, key, fact, given, bound);
-    st = oi_optimize_for(a, p->graph, bound, given, p->engine->stage, &p->engine->target, &g);
+    st = oi_optimize_for(a, from, bound, given, p->loose ? OI_STAGE_TYPED : p->engine->stage, &p->engine->target, &g);
     if (st == ONNX_INFER_OK)
-        st = oi_plan_create(p->engine, g, out);
+        st = oi_plan_create(p->engine, g, p->loose, out);
     if (st == ONNX_INFER_OK) {
         (*out)->key = own_key;
         (*out)->nkey = nkey;
@@ -193,6 +197,19 @@ oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_pla
     oi_status st = find_or_make(p, key, nkey, out);
     pthread_mutex_unlock(&p->lock);
     return st;
+}
+
+void oi_program_distrust(oi_program *p)
+{
+    pthread_mutex_lock(&p->lock);
+    if (!p->loose)
+        oi_log_write(&p->engine->log, ONNX_INFER_LOG_WARNING, "shapes that the model declares are wrong: it is run by the "
+                     "reference evaluators, which is slow; export it again without value_info");
+    p->loose = true;
+    for (size_t i = 0; i < p->nplan; i++)
+        oi_plan_release(p->plan[i]);
+    p->nplan = 0;
+    pthread_mutex_unlock(&p->lock);
 }
 
 oi_plan *oi_program_last_plan(oi_program *p)

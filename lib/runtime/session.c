@@ -149,7 +149,7 @@ static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o)
     if (st == ONNX_INFER_OK && !known && !defaults && p->engine.stage != OI_STAGE_TYPED)
         st = oi_optimize_for(a, f->graph, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, &p->base);
     if (st == ONNX_INFER_OK)
-        st = oi_program_create(&p->engine, p->base ? p->base : f->graph, p->fixed, &p->program);
+        st = oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, &p->program);
     if (st == ONNX_INFER_OK && known)
         st = plan_ahead(p);
     oi_free_mem(a, bound);
