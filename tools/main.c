@@ -38,8 +38,10 @@ int tool_complain(const char *prefix)
     if (prefix && !strncmp(onnx_infer_error_message(e), prefix, strlen(prefix)))
         prefix = NULL; /* the message says it already */
     tool_progress("%s", "");
-    fprintf(stderr, "onnx-infer: %s%s%s (%s)\n", prefix ? prefix : "", prefix ? ": " : "",
-            onnx_infer_error_message(e), onnx_infer_status_name(onnx_infer_error_code(e)));
+    const char *message = onnx_infer_error_message(e);
+    if (prefix && !strncmp(message, prefix, strlen(prefix)))
+        prefix = NULL; /* the library has said it */
+    fprintf(stderr, "onnx-infer: %s%s%s (%s)\n", prefix ? prefix : "", prefix ? ": " : "", message, onnx_infer_status_name(onnx_infer_error_code(e)));
     return onnx_infer_error_code(e) ? onnx_infer_error_code(e) : ONNX_INFER_E_INTERNAL;
 }
 

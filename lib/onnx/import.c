@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_ISSUES = 1000, MAX_WIRE_DEPTH = 16, WIRE_LEVELS_PER_GRAPH = 3, MESSAGES_PER_NODE = 16 };
+enum { MAX_ISSUES = 1000, MAX_WIRE_DEPTH = 16, WIRE_LEVELS_PER_GRAPH = 3, MESSAGES_PER_NODE = 16, NEWER_OPSETS = 4 };
 
 const char *oi_domain_norm(const char *domain)
 {
@@ -146,7 +146,8 @@ static oi_status read_opsets(oi_importer *im, const OiOnnx__ModelProto *p)
     return ONNX_INFER_OK;
 }
 
-static void warn_of_versions(const oi_importer *im)
+/* What is a little newer than this build is read as far as its operators are known; what is far beyond it is refused. */
+static oi_status check_versions(const oi_importer *im)
 {
     const oi_onnx_model *m = im->model;
     if (m->ir_version > OI_ONNX_MAX_IR)
@@ -154,11 +155,15 @@ static void warn_of_versions(const oi_importer *im)
                      m->ir_version, OI_ONNX_MAX_IR);
     for (uint32_t i = 0; i < m->nopset; i++) {
         int32_t newest = oi_op_newest_opset(m->opset[i].domain);
+        OI_FAIL_IF(newest && m->opset[i].version > newest + NEWER_OPSETS, ONNX_INFER_E_UNSUPPORTED_VERSION,
+                   "the model has opset %" PRId64 " of domain '%s', this build knows %d; export it for an older opset", m->opset[i].version,
+                   m->opset[i].domain[0] ? m->opset[i].domain : "ai.onnx", newest);
         if (newest && m->opset[i].version > newest)
             oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING,
                          "the model has opset %" PRId64 " of '%s', this build knows %d: its operators are taken as in %d",
-                         m->opset[i].version, m->opset[i].domain, newest, newest);
+                         m->opset[i].version, m->opset[i].domain[0] ? m->opset[i].domain : "ai.onnx", newest, newest);
     }
+    return ONNX_INFER_OK;
 }
 
 static void clear_tensor(void *t)
@@ -247,12 +252,13 @@ static oi_status import_all(oi_importer *im)
 {
     oi_onnx_model *m = im->model;
     const OiOnnx__ModelProto *p = im->proto;
+    OI_FAIL_IF(!im->reader.bytes->size, ONNX_INFER_E_PARSE, "the file is empty");
     OI_FAIL_IF(!p->graph, ONNX_INFER_E_PARSE, "the file has no graph; is it an ONNX model?");
     m->ir_version = p->ir_version;
     im->nodes_total = p->graph->n_node;
     OI_TRY(read_properties(m, p));
     OI_TRY(read_opsets(im, p));
-    warn_of_versions(im);
+    OI_TRY(oi_importer_issue(im, check_versions(im)));
     OI_TRY(oi_import_index_functions(im));
     oi_scope top = {.g = m->graph, .prefix = "", .names.alloc = im->o.alloc};
     oi_status status = oi_import_graph(im, &top, p->graph);

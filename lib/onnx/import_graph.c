@@ -68,6 +68,16 @@ oi_status oi_scope_find(oi_importer *im, oi_scope *s, const char *name, oi_value
     return capture(im, s, name, outer, out);
 }
 
+/* A value for a constant that cannot be read, so that one fault is not reported at each of its uses too. */
+static oi_status stand_in(oi_importer *im, oi_scope *s, const char *name)
+{
+    oi_value_id v;
+    bool added;
+    const char *full = prefixed(im, s, name);
+    OI_TRY(full ? oi_graph_add_value(s->g, full, &v) : ONNX_INFER_E_OUT_OF_MEMORY);
+    return oi_names_put(&s->names, name, v, &added);
+}
+
 static oi_status declare_constant(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p)
 {
     oi_tensor t;
@@ -97,13 +107,15 @@ static oi_status declare_outputs(oi_importer *im, oi_scope *s, const OiOnnx__Nod
 oi_status oi_scope_declare(oi_importer *im, oi_scope *s, size_t n, OiOnnx__NodeProto *const *node, const oi_names *bound)
 {
     for (size_t i = 0; i < n; i++) {
-        oi_status status = oi_import_is_constant(im, node[i]) ? declare_constant(im, s, node[i])
-                                                              : declare_outputs(im, s, node[i], bound);
+        const OiOnnx__NodeProto *p = node[i];
+        oi_status status = oi_import_is_constant(im, p) ? declare_constant(im, s, p) : declare_outputs(im, s, p, bound);
         if (status) {
-            const char *name = oi_import_node_name(im, s, node[i]);
-            oi_error_prefix("node '%s' (%s): ", name, oi_text_or_empty(node[i]->op_type));
-            oi_error_at_node(name, oi_text_or_empty(node[i]->op_type));
+            const char *name = oi_import_node_name(im, s, p);
+            oi_error_prefix("node '%s' (%s): ", name, oi_text_or_empty(p->op_type));
+            oi_error_at_node(name, oi_text_or_empty(p->op_type));
             OI_TRY(oi_importer_issue(im, status));
+            if (p->n_output == 1 && oi_import_is_constant(im, p))
+                OI_TRY(stand_in(im, s, p->output[0]));
         }
     }
     return ONNX_INFER_OK;
@@ -144,9 +156,12 @@ static oi_status import_constants(oi_importer *im, oi_scope *s, const OiOnnx__Gr
         if (there && *there != OI_NONE && s->g->value[*there].is_input)
             continue;
         oi_status status = dense ? oi_onnx_read_tensor(&im->reader, tp, &t) : oi_onnx_read_sparse(&im->reader, sp, &t);
-        if (!status)
-            status = add_const(im, s, name, &t);
+        if (!status) {
+            OI_TRY(oi_importer_issue(im, add_const(im, s, name, &t)));
+            continue;
+        }
         OI_TRY(oi_importer_issue(im, status));
+        OI_TRY(stand_in(im, s, name));
     }
     return ONNX_INFER_OK;
 }

@@ -242,6 +242,8 @@ static oi_status describe(oi_tensor_reader *r, int32_t dtype, size_t rank, const
     memset(t, 0, sizeof *t);
     OI_FAIL_IF(!oi_dtype_valid(dtype), ONNX_INFER_E_UNSUPPORTED_TYPE, "element type %d is unknown to this build", (int)dtype);
     OI_FAIL_IF(rank > OI_MAX_RANK, ONNX_INFER_E_LIMIT, "rank %zu is above %d", rank, OI_MAX_RANK);
+    for (size_t i = 0; i < rank; i++)
+        OI_FAIL_IF(dims[i] < 0, ONNX_INFER_E_INVALID_MODEL, "dimension %zu is %" PRId64, i, dims[i]);
     OI_TRY(oi_tensor_describe(t, dtype, (int32_t)rank, dims));
     max = max < r->max_tensor_bytes ? max : r->max_tensor_bytes;
     OI_FAIL_IF(t->bytes > max, ONNX_INFER_E_LIMIT, "its shape asks for %zu bytes; limit \"tensor_bytes\" is %" PRIu64, t->bytes, max);

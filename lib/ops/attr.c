@@ -521,7 +521,7 @@ oi_status oi_attr_parse_raw(oi_arena *arena, const oi_op *op, const oi_raw_attr 
         if (raw[i].type == OI_RAW_GRAPH)
             continue;
         const oi_attr_spec *s = find_spec(op, raw[i].name, strlen(raw[i].name));
-        OI_FAIL_IF(!s || (s->flags & OI_ATTR_INTERNAL), ONNX_INFER_E_INVALID_MODEL,
+        OI_FAIL_IF(!s || ((s->flags & OI_ATTR_INTERNAL) && !raw[i].by_import), ONNX_INFER_E_INVALID_MODEL,
                    "%s has no attribute '%.80s' in the opset that the model imports", op->name, raw[i].name);
         OI_TRY(set_raw(arena, op, s, field(s, attr), &raw[i]));
     }

@@ -28,7 +28,7 @@ static oi_status touch(oi_import *im, const char *name, oi_raw_attr **out)
         OI_TRY(oi_arena_grow(im->g->arena, &im->attr, &im->attr_cap, im->nattr + 1, sizeof *im->attr));
         a = &im->attr[im->nattr++];
     }
-    *a = (oi_raw_attr){.name = name};
+    *a = (oi_raw_attr){.name = name, .by_import = true};
     *out = a;
     return ONNX_INFER_OK;
 }

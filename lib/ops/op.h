@@ -68,6 +68,7 @@ oi_status oi_attr_parse_text(oi_arena *arena, const oi_op *op, const char *text,
 /* An attribute as the file has it. */
 typedef struct {
     const char *name;
+    bool by_import; /* set by an import hook, which may use internal attributes; a file may not */
     enum { OI_RAW_INT, OI_RAW_FLOAT, OI_RAW_STRING, OI_RAW_INTS, OI_RAW_FLOATS, OI_RAW_STRINGS, OI_RAW_TENSOR,
            OI_RAW_TENSORS, OI_RAW_GRAPH, OI_RAW_TYPE } type;
     int64_t i;
