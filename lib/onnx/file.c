@@ -275,12 +275,3 @@ void oi_bytes_clear(oi_bytes *b)
     oi_buffer_release(b->buf);
     memset(b, 0, sizeof *b);
 }
-
-void oi_bytes_drop(const void *data, size_t n)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data, end = start + n;
-    start = (start + page - 1) / page * page;
-    end = end / page * page;
-    if (start < end)
-        madvise((void *)start, end - start, MADV_DONTNEED);
-}

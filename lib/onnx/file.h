@@ -34,8 +34,4 @@ oi_status oi_source_external(oi_source *source, const char *location, const oi_b
 void oi_source_close(oi_source *source); /* buffers live on where tensors hold them */
 void oi_bytes_clear(oi_bytes *b);
 
-/* Tells the system that these bytes of a mapped file will not be read soon: their whole pages leave memory and come back
- * from the file when they are. */
-void oi_bytes_drop(const void *data, size_t n);
-
 #endif

@@ -178,7 +178,10 @@ static oi_status read_default(oi_importer *im, const OiOnnx__TensorProto *dense,
     oi_tensor *t = oi_arena_mem(arena, sizeof *t);
     if (!t)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_TRY(oi_importer_issue(im, dense ? oi_onnx_read_tensor(&im->reader, dense, t) : oi_onnx_read_sparse(&im->reader, sparse, t)));
+    im->reader.unaligned = true;
+    oi_status read = dense ? oi_onnx_read_tensor(&im->reader, dense, t) : oi_onnx_read_sparse(&im->reader, sparse, t);
+    im->reader.unaligned = false;
+    OI_TRY(oi_importer_issue(im, read));
     if (!t->buf)
         return ONNX_INFER_OK; /* an issue */
     oi_status status = oi_arena_on_destroy(arena, clear_tensor, t);

@@ -83,8 +83,10 @@ static oi_status declare_constant(oi_importer *im, oi_scope *s, const OiOnnx__No
     oi_tensor t;
     if (p->n_output != 1 || !p->output[0][0])
         return oi_fail(ONNX_INFER_E_INVALID_MODEL, "a Constant node has no output");
-    OI_TRY(oi_import_constant(im, s, p, &t));
-    return add_const(im, s, p->output[0], &t);
+    im->reader.unaligned = true;
+    oi_status status = oi_import_constant(im, s, p, &t);
+    im->reader.unaligned = false;
+    return status ? status : add_const(im, s, p->output[0], &t);
 }
 
 static oi_status declare_outputs(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, const oi_names *bound)
@@ -155,7 +157,9 @@ static oi_status import_constants(oi_importer *im, oi_scope *s, const OiOnnx__Gr
         oi_tensor t;
         if (there && *there != OI_NONE && s->g->value[*there].is_input)
             continue;
+        im->reader.unaligned = true;
         oi_status status = dense ? oi_onnx_read_tensor(&im->reader, tp, &t) : oi_onnx_read_sparse(&im->reader, sp, &t);
+        im->reader.unaligned = false;
         if (!status) {
             OI_TRY(oi_importer_issue(im, add_const(im, s, name, &t)));
             continue;

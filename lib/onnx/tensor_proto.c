@@ -10,6 +10,8 @@
 
 enum { FLOAT_DATA = 4, INT32_DATA = 5, INT64_DATA = 7, RAW_DATA = 9, DOUBLE_DATA = 10, UINT64_DATA = 11 };
 
+enum { LARGE_BYTES = 1 << 16 };
+
 static const uint64_t SPARSE_MAX_BYTES = (uint64_t)2 << 30; /* a small file must not make a large dense tensor */
 
 /* Which typed field holds elements of each type. */
@@ -41,16 +43,15 @@ static const uint8_t typed_field[OI_DTYPE_COUNT] = {
     [ONNX_INFER_INT2] = INT32_DATA,
 };
 
-enum { ALIGN_BELOW = 1 << 16 }; /* bytes; larger tensors of a mapped file are used wherever they lie */
-
-/* Uses `at` in the source's memory where it has room behind it for vector loads and is aligned, or so large that whoever
- * needs it aligned does it for the time of its use; else a copy. */
+/* Uses `at` in the source's memory where it is aligned and has room behind it for vector loads; else a copy. Large
+ * constants of graphs stay where they are even unaligned: most are only read to be packed. */
 static oi_status use_or_copy(oi_tensor_reader *r, const oi_bytes *b, const uint8_t *at, oi_tensor *t)
 {
     bool roomy = b->mapped || (size_t)(b->data + b->size - at) >= t->bytes + OI_ALIGN;
-    t->data = (void *)(uintptr_t)at;
-    if (roomy && t->dtype != ONNX_INFER_BOOL && (oi_tensor_is_aligned(t) || (b->mapped && t->bytes >= ALIGN_BELOW))) {
+    bool fits = (uintptr_t)at % oi_dtype_align(t->dtype) == 0 || (r->unaligned && t->bytes >= LARGE_BYTES);
+    if (roomy && fits && t->dtype != ONNX_INFER_BOOL) {
         t->buf = oi_buffer_retain(b->buf);
+        t->data = (void *)(uintptr_t)at;
         r->in_place += t->bytes;
         return ONNX_INFER_OK;
     }
@@ -63,8 +64,7 @@ static oi_status use_or_copy(oi_tensor_reader *r, const oi_bytes *b, const uint8
     } else if (t->bytes) {
         memcpy(t->data, at, t->bytes);
     }
-    if (b->mapped)
-        oi_bytes_drop(at, t->bytes);
+    oi_buffer_drop_pages(b->buf, at, t->bytes);
     return ONNX_INFER_OK;
 }
 
@@ -156,8 +156,7 @@ static oi_status read_packed(oi_tensor_reader *r, const OiOnnx__TensorProto *p, 
                 return too_many(got + 1, want);
             store(to + got++ * width, width, v);
         }
-        if (r->bytes->mapped)
-            oi_bytes_drop(r->bytes->data + piece[i + 1], piece[i + 2]);
+        oi_buffer_drop_pages(r->bytes->buf, r->bytes->data + piece[i + 1], piece[i + 2]);
     }
     return got == want ? ONNX_INFER_OK : too_many(got, want);
 }
@@ -325,9 +324,12 @@ oi_status oi_onnx_read_sparse(oi_tensor_reader *r, const OiOnnx__SparseTensorPro
     oi_tensor value = {0}, index = {0};
     memset(out, 0, sizeof *out);
     OI_FAIL_IF(!p->values || !p->indices, ONNX_INFER_E_INVALID_MODEL, "a sparse tensor without values or indices");
+    bool unaligned = r->unaligned;
+    r->unaligned = false; /* both are read here */
     oi_status status = oi_onnx_read_tensor(r, p->values, &value);
     if (!status)
         status = oi_onnx_read_tensor(r, p->indices, &index);
+    r->unaligned = unaligned;
     if (!status)
         status = describe(r, value.dtype, p->n_dims, p->dims, SPARSE_MAX_BYTES, out);
     if (!status)

@@ -10,6 +10,7 @@ typedef struct {
     const oi_bytes *bytes;     /* what the wire scan saw: payload offsets count in it */
     oi_source *source;         /* for external data; NULL: there are none */
     uint64_t max_tensor_bytes;
+    bool unaligned;            /* large tensors may stay at unaligned addresses (oi_tensor_align) */
     uint64_t in_place, copied; /* bytes so far */
 } oi_tensor_reader;
 

@@ -98,6 +98,8 @@ static oi_status eval_aligned(const oi_graph *g, oi_node_id id, uint32_t nin, co
     return status;
 }
 
+enum { LARGE_BYTES = 1 << 20 }; /* of constants in a file whose pages are given back once they are folded */
+
 oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
 {
     const oi_node *n = &g->node[id];
@@ -108,8 +110,13 @@ oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_
                "%s is not evaluated ahead of a run", n->op->name);
     for (uint32_t i = 0; i < nin; i++)
         aligned = aligned && (!in[i] || oi_tensor_is_aligned(in[i]));
-    if (aligned)
-        return eval_aligned(g, id, nin, in, out);
+    if (aligned) {
+        oi_status done = eval_aligned(g, id, nin, in, out);
+        for (uint32_t i = 0; i < nin; i++)
+            if (in[i] && in[i]->bytes >= LARGE_BYTES)
+                oi_tensor_drop_pages(in[i]);
+        return done;
+    }
     oi_tensor *copy = oi_alloc_array(alloc, nin, sizeof *copy);
     const oi_tensor **use = oi_alloc_array(alloc, nin, sizeof *use);
     oi_status status = copy && use ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;

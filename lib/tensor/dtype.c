@@ -55,6 +55,12 @@ const oi_dtype_info *oi_dtype_get(oi_dtype t)
     return &infos[oi_dtype_valid(t) ? t : ONNX_INFER_UNDEFINED];
 }
 
+size_t oi_dtype_align(oi_dtype t)
+{
+    size_t n = oi_dtype_size(t);
+    return t == ONNX_INFER_STRING ? sizeof(void *) : oi_dtype_is_complex(t) ? n / 2 : n ? n : 1;
+}
+
 bool oi_dtype_bytes(oi_dtype t, size_t count, size_t *bytes)
 {
     if (!oi_dtype_valid(t))

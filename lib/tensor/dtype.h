@@ -26,6 +26,7 @@ bool oi_dtype_valid(oi_dtype t); /* one of the standard's, not undefined */
 const oi_dtype_info *oi_dtype_get(oi_dtype t); /* of an invalid type: name "undefined", 0 bits */
 static inline const char *oi_dtype_name(oi_dtype t) { return oi_dtype_get(t)->name; }
 static inline size_t oi_dtype_size(oi_dtype t) { return (oi_dtype_get(t)->bits + 7u) / 8u; } /* of one element alone */
+size_t oi_dtype_align(oi_dtype t); /* of the address of an element; at least 1 */
 static inline bool oi_dtype_is_float(oi_dtype t) { return oi_dtype_get(t)->family & OI_DTYPE_IS_FLOAT; }
 static inline bool oi_dtype_is_int(oi_dtype t) { return oi_dtype_get(t)->family & OI_DTYPE_IS_INT; }
 static inline bool oi_dtype_is_signed(oi_dtype t) { return oi_dtype_get(t)->family & OI_DTYPE_IS_SIGNED; }

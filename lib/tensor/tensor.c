@@ -97,24 +97,6 @@ oi_status oi_tensor_copy_data(const oi_alloc *a, const oi_tensor *src, oi_tensor
     return ONNX_INFER_OK;
 }
 
-bool oi_tensor_is_aligned(const oi_tensor *t)
-{
-    size_t size = oi_dtype_size(t->dtype);
-    return !t->bytes || (uintptr_t)t->data % (oi_dtype_is_complex(t->dtype) ? size / 2 : size) == 0;
-}
-
-oi_status oi_tensor_align(const oi_alloc *a, oi_tensor *t)
-{
-    oi_tensor copy;
-    if (t->dtype == ONNX_INFER_STRING || oi_tensor_is_aligned(t))
-        return ONNX_INFER_OK;
-    OI_TRY(oi_tensor_clone(a, t, &copy));
-    oi_tensor_drop_pages(t);
-    oi_tensor_clear(t);
-    *t = copy;
-    return ONNX_INFER_OK;
-}
-
 void oi_tensor_clear(oi_tensor *t)
 {
     oi_buffer_release(t->buf);

@@ -25,6 +25,8 @@ size_t oi_buffer_bytes(const oi_buffer *b);
 bool oi_buffer_is_heap(const oi_buffer *b);
 /* Says that wrapped memory is a private read-only mapping of a file, whose pages can be given back at any time. */
 void oi_buffer_mark_mapped(oi_buffer *b);
+/* Gives the whole pages inside these bytes of a mapped file back; they are read again when touched. */
+void oi_buffer_drop_pages(const oi_buffer *b, const void *data, size_t n);
 const oi_alloc *oi_buffer_alloc(const oi_buffer *b); /* a copy that lives in the buffer */
 /* True where nobody else holds the buffer. */
 bool oi_buffer_is_unique(const oi_buffer *b);
@@ -71,7 +73,8 @@ static inline int64_t oi_tensor_count(const oi_tensor *t) { return oi_dims_count
 /* Large constants are used in a mapped file wherever they lie there, perhaps not aligned as their type asks. Whoever
  * reads elements otherwise than by oi_elem_get_* aligns first. */
 bool oi_tensor_is_aligned(const oi_tensor *t);
-/* Replaces storage that is not aligned by an aligned copy on the heap. */
+/* Replaces storage that is not aligned by an aligned copy on the heap; those who ask for the same bytes share one for as
+ * long as somebody holds it. Any thread, on a tensor of its own. */
 oi_status oi_tensor_align(const oi_alloc *a, oi_tensor *t);
 /* Where the storage is in a mapped file: gives its pages back; they are read again when touched. */
 void oi_tensor_drop_pages(const oi_tensor *t);
