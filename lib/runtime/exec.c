@@ -68,6 +68,11 @@ static oi_status run_kernel(oi_frame *f, oi_state *s, oi_run_state *run, const o
         .thread_workspace = f->arena + ps->thread_workspace_at,
         .stride = ps->thread_stride,
     };
+    if (ps->alone) {
+        for (uint32_t task = 0; task < step->phase_end[step->phases - 1]; task++)
+            OI_TRY(run_task(&set, task, 0));
+        return ONNX_INFER_OK;
+    }
     for (uint32_t phase = 0; phase < step->phases; phase++) {
         OI_TRY(oi_pool_run(f->engine->pool, step->phase_end[phase] - set.first_task, run_task, &set));
         set.first_task = step->phase_end[phase];

@@ -10,6 +10,9 @@
 
 enum { FOREVER = UINT32_MAX };
 
+/* A rough price of a step on one thread; a step below the limit costs less than sharing it. */
+enum { FLOPS_PER_NS = 20, BYTES_PER_NS = 10, ALONE_BELOW_NS = 4000 };
+
 /* What the builder knows of a value beyond its slot. Storage is shared along views and in-place steps: `root` is the
  * value that owns it, and the fields after it count for roots only. */
 typedef struct {
@@ -191,6 +194,7 @@ static oi_status make_step(builder *b, const oi_node *n)
         OI_TRY(prepare_step(b, ps));
     if (!s->run)
         s->kernel = "reference";
+    ps->alone = s->flops / FLOPS_PER_NS + ps->bytes / BYTES_PER_NS < ALONE_BELOW_NS;
     return ONNX_INFER_OK;
 }
 

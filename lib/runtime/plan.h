@@ -30,6 +30,7 @@ typedef struct {
     oi_program **sub;        /* one for each subgraph */
     size_t workspace_at, thread_workspace_at, thread_stride; /* in the arena */
     uint64_t bytes;          /* of inputs and outputs, where known */
+    bool alone;              /* too little work to wake other threads for */
 } oi_plan_step;
 
 struct oi_plan {
