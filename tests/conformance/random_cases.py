@@ -466,7 +466,7 @@ def conv_net(d):
 def transformer(d):
     """Attention and a feed-forward block as exporters write them."""
     case = Case(d)
-    heads, width, length = d.pick(1, 2, 4), d.pick(4, 8, 16), d.pick(1, 3, 7, 16, 33)
+    heads, width, length = d.pick(1, 2, 4), d.pick(4, 8, 16, 64), d.pick(1, 3, 7, 16, 33)
     hidden = heads * width
     name = case.input(d.values([d.int(1, 2), length, hidden]))
 
@@ -500,8 +500,8 @@ def transformer(d):
     mixed = case.node("MatMul", case.node("Softmax", scores, axis=-1), split(value, [0, 2, 1, 3]))
     mixed = case.node("Reshape", case.node("Transpose", mixed, perm=[0, 2, 1, 3]), case.constant(np.array([0, 0, hidden], np.int64)))
     name = layer_norm(case.node("Add", name, dense(mixed, hidden, hidden)))
-    inner = activation(case, dense(name, hidden, 2 * hidden))
-    return case.output(layer_norm(case.node("Add", dense(inner, 2 * hidden, hidden), name)))
+    inner = activation(case, dense(name, hidden, 4 * hidden))
+    return case.output(layer_norm(case.node("Add", dense(inner, 4 * hidden, hidden), name)))
 
 
 @generator
