@@ -28,8 +28,11 @@ RTOL, ATOL = 1e-10, 1e-12
 # No float64 answer: random, quantised, training, text and image operators, ...
 LEFT_OUT = re.compile("bernoulli|random|dropout|quantize|quantized|qlinear|integer|adam|adagrad|momentum|image_decoder|tfidf|string|"
                       "regex|cast|optional|sequence|training|bf16|fp16|float8|float16|bfloat16|uint|int|ml_|nonmaxsuppression")
-# ... and cases where onnx.reference computes in float32, or not what the standard says.
-DIFFERS = {}
+# Cases where onnx.reference itself is less exact than float64 (erf and coordinates of Resize in float32, 1/6 as float32):
+# their tolerance, relative and, times ten, absolute.
+ROUGH = {re.compile("^test_(erf|gelu|hardswish)"): 1e-7, re.compile("^test_resize_.*cubic"): 5e-6}
+# Cases where it does not do what the standard says: the shape of Range's function body.
+WRONG = {"test_range_float_type_positive_delta_expanded"}
 
 
 def check_judge(score):
@@ -99,7 +102,9 @@ def write_wide(case, siblings, directory):
     if answers is None:
         return
     generate.write(directory / "model.onnx", model.SerializeToString())
-    generate.write(directory / "case.json", json.dumps({"rtol": RTOL, "atol": ATOL}).encode())
+    rough = next((value for pattern, value in ROUGH.items() if pattern.match(case.name)), None)
+    tolerance = {"rtol": rough, "atol": 10 * rough} if rough else {"rtol": RTOL, "atol": ATOL}
+    generate.write(directory / "case.json", json.dumps(tolerance).encode())
     for what, values, ports in (("input", inputs, model.graph.input), ("output", answers, model.graph.output)):
         for k, (value, port) in enumerate(zip(values, ports, strict=True)):
             generate.write(directory / "test_data_set_0" / f"{what}_{k}.pb", generate.encode(value, port))
@@ -123,7 +128,7 @@ def wide_cases():
         for case in cases:
             expanded.setdefault(case.name.partition("_expanded")[0], []).append(case)
         for case in cases:
-            if not LEFT_OUT.search(case.name) and case.name not in DIFFERS:
+            if not LEFT_OUT.search(case.name) and case.name not in WRONG:
                 harness.progress(case.name)
                 siblings = [other for other in expanded.get(case.name, ()) if other is not case]
                 write_wide(case, siblings, out / "node" / case.name)
