@@ -35,6 +35,7 @@ static const oi_attr_spec pack_attrs[] = {
     {.name = "group", .type = OI_ATTR_INT, .offset = PACK(group), .i = 1},
     {.name = "kernel", .type = OI_ATTR_INTS, .offset = PACK(kernel), .flags = OI_ATTR_REQUIRED},
     {.name = "strides", .type = OI_ATTR_INTS, .offset = PACK(strides), .flags = OI_ATTR_REQUIRED},
+    {.name = "dilations", .type = OI_ATTR_INTS, .offset = PACK(dilations), .flags = OI_ATTR_REQUIRED},
     {.name = "transposed", .type = OI_ATTR_INT, .offset = PACK(transposed)},
     {.name = "in_plain", .type = OI_ATTR_INT, .offset = PACK(in_plain)},
     {0},
@@ -50,6 +51,7 @@ static oi_status pack_plan(const oi_pack_conv_attr *a, oi_conv_plan *plan)
 {
     OI_TRY(need_counts(&a->kernel, "kernel", 2));
     OI_TRY(need_counts(&a->strides, "strides", 2));
+    OI_TRY(need_counts(&a->dilations, "dilations", 2));
     size_t kh = (size_t)a->kernel.at[0], kw = (size_t)a->kernel.at[1];
     oi_conv_shape shape = {
         .n = 1, .c = (size_t)a->channels, .h = kh, .w = kw, .oc = (size_t)a->out_channels, .oh = 1, .ow = 1,
@@ -59,6 +61,7 @@ static oi_status pack_plan(const oi_pack_conv_attr *a, oi_conv_plan *plan)
     if (a->transposed) {
         shape.h = shape.w = 1;
         shape.oh = kh, shape.ow = kw;
+        shape.dh = (size_t)a->dilations.at[0], shape.dw = (size_t)a->dilations.at[1]; /* they say which phase a tap is in */
     }
     return oi_conv_plan_init(plan, oi_kernels_for((oi_cpu_isa)a->isa), &shape);
 }
@@ -241,6 +244,7 @@ oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     OI_TRY(list_copy(g->arena, &conv->out, 2, hw));
     pack->kernel = conv->kernel;
     pack->strides = conv->strides;
+    pack->dilations = conv->dilations;
     to->block = (int64_t)target->kernels->vl;
     from->channels = out_channels;
     from->rank = rank;

@@ -21,7 +21,7 @@ typedef struct {
 /* PackConvWeights(W, scale [oc]?) -> the kernels' packed form; a pure function of these and W, folded at planning. */
 typedef struct {
     int64_t isa, channels, out_channels, group;
-    oi_ints kernel, strides;
+    oi_ints kernel, strides, dilations;
     int64_t transposed, in_plain;
 } oi_pack_conv_attr;
 
