@@ -32,6 +32,10 @@ EXTRA_DIST += tests/python
 EXTRA_DIST += tests/requirements.txt
 EXTRA_DIST += tests/suites.txt
 
+check_suites += tests/unit/test_blas
+tests_unit_test_blas_SOURCES = tests/unit/test_blas.c
+tests_unit_test_blas_CPPFLAGS = $(check_cppflags)
+tests_unit_test_blas_LDADD = $(check_ldadd)
 check_suites += tests/unit/test_half
 tests_unit_test_half_SOURCES = tests/unit/test_half.c
 tests_unit_test_half_CPPFLAGS = $(check_cppflags)

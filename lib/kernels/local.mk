@@ -70,3 +70,5 @@ endif
 libonnx_infer_isa_neon_la_SOURCES = $(isa_sources)
 libonnx_infer_isa_neon_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_NEON
 libonnx_infer_isa_neon_la_CFLAGS = $(isa_cflags) $(ISA_NEON_CFLAGS)
+core_sources += lib/kernels/blas.c
+core_sources += lib/kernels/blas.h

@@ -2,6 +2,7 @@
 #include "kernels/gemm.h"
 #include "ops/eval_prepared.h"
 #include "ops/op_matmul.h"
+#include "ops/op_matmul_blas.h"
 #include "ops/rewrite.h"
 
 #include <string.h>
@@ -149,7 +150,7 @@ static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target, c
     int64_t dims[OI_MAX_RANK];
     int32_t rank;
     if (a->dtype != ONNX_INFER_FLOAT || a->shape.rank < 1 || !b->konst || !oi_fact_dims(b, &rank, dims) || rank != 2 ||
-        dims[0] == 0 || dims[1] == 0)
+        dims[0] == 0 || dims[1] == 0 || oi_matmul_blas_serves(target, a->dtype))
         return ONNX_INFER_OK;
     oi_pack_gemm_attr *pack = oi_attr_new(g->arena, &oi_op_oi_PackGemmB);
     oi_gemm_packed_attr *gemm = oi_attr_new(g->arena, &oi_op_oi_GemmPacked);
@@ -210,13 +211,16 @@ static void *arena_mem(void *arena, size_t bytes)
 oi_status oi_matmul_prepare(oi_prepare *p)
 {
     const oi_tensor *a = &p->step->in[0], *b = &p->step->in[1];
-    if (a->dtype != ONNX_INFER_FLOAT || b->dtype != ONNX_INFER_FLOAT)
+    bool blas = a->dtype == b->dtype && oi_matmul_blas_serves(p->target, a->dtype);
+    if (!blas && (a->dtype != ONNX_INFER_FLOAT || b->dtype != ONNX_INFER_FLOAT))
         return ONNX_INFER_OK;
     gemm_state *s = new_state(p);
     oi_matmul_shape product;
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(oi_matmul_resolve(a->rank, a->dim, b->rank, b->dim, arena_mem, p->arena, &product));
+    if (blas)
+        return oi_matmul_blas_prepare(p, &product, NULL);
     bool shared_b = b->rank <= 2; /* then the rows of all matrices of A are rows of one */
     oi_gemm_shape shape = {.m = (size_t)product.m * (shared_b ? product.batch : 1), .n = (size_t)product.n,
                            .k = (size_t)product.k, .batch = shared_b ? 1 : product.batch};
@@ -235,7 +239,15 @@ oi_status oi_gemm_prepare(oi_prepare *p)
     const oi_gemm_attr *g = p->step->attr;
     const oi_tensor *a = &p->step->in[0], *b = &p->step->in[1], *y = &p->step->out[0];
     const oi_tensor *c = p->step->nin > 2 && p->step->in[2].dtype ? &p->step->in[2] : NULL;
-    if (a->dtype != ONNX_INFER_FLOAT || a->rank != 2 || b->rank != 2)
+    if (a->rank != 2 || b->rank != 2)
+        return ONNX_INFER_OK;
+    if (!c && a->dtype == b->dtype && oi_matmul_blas_serves(p->target, a->dtype)) {
+        int64_t a_dims[2] = {y->dim[0], a->dim[g->trans_a ? 0 : 1]}, b_dims[2] = {a_dims[1], y->dim[1]};
+        oi_matmul_shape product;
+        OI_TRY(oi_matmul_resolve(2, a_dims, 2, b_dims, arena_mem, p->arena, &product));
+        return oi_matmul_blas_prepare(p, &product, g);
+    }
+    if (a->dtype != ONNX_INFER_FLOAT)
         return ONNX_INFER_OK;
     int64_t columns = c && c->rank ? c->dim[c->rank - 1] : 1, rows = c && c->rank == 2 ? c->dim[0] : 1;
     if (c && (columns != y->dim[1] || (rows != 1 && rows != y->dim[0]) || c->rank > 2))
