@@ -72,3 +72,8 @@ check_suites += tests/unit/test_ops_reference
 tests_unit_test_ops_reference_SOURCES = tests/unit/test_ops_reference.c tests/support/eval_host.c tests/support/eval_host.h
 tests_unit_test_ops_reference_CPPFLAGS = $(check_cppflags)
 tests_unit_test_ops_reference_LDADD = $(check_ldadd)
+
+check_suites += tests/unit/test_ops_prepared
+tests_unit_test_ops_prepared_SOURCES = tests/unit/test_ops_prepared.c tests/support/eval_host.c tests/support/eval_host.h
+tests_unit_test_ops_prepared_CPPFLAGS = $(check_cppflags)
+tests_unit_test_ops_prepared_LDADD = $(check_ldadd)
