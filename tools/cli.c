@@ -61,7 +61,8 @@ void tool_print_options(FILE *f, unsigned accepts)
 
 static oi_status add_pair(tool_pairs *pairs, const option *o, const char *text)
 {
-    const char *cut = strrchr(text, '=');
+    /* names may hold '=', and so may files: the value of --input begins at the first, a number's at the last */
+    const char *cut = !strcmp(o->name, "--input") ? strchr(text, '=') : strrchr(text, '=');
     OI_FAIL_IF(!cut || cut == text || !cut[1], ONNX_INFER_E_INVALID_ARGUMENT, "%s takes %s, not '%s'",
                o->name, o->value, text);
     tool_pair *at = oi_realloc_mem(NULL, pairs->at, (pairs->n + 1) * sizeof *at);

@@ -19,3 +19,4 @@ tools_onnx_infer_SOURCES = $(tool_sources)
 tools_onnx_infer_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools -I$(top_builddir)/tools $(PROTOBUF_C_CFLAGS)
 tools_onnx_infer_LDADD = $(core_ldadd)
 bin_PROGRAMS += tools/onnx-infer
+tool_sources += tools/cmd_ops.c

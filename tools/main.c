@@ -14,6 +14,7 @@ static const struct {
     {"check", "lists everything in a model that is invalid or unsupported", tool_check},
     {"verify", "runs directories of test data and compares the outputs", tool_verify},
     {"bench", "measures how fast a model loads and runs", tool_bench},
+    {"ops", "lists the operators of this build", tool_ops},
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
             }
             return code;
         }
-    fprintf(stderr, "onnx-infer: no command '%s'; there are run, inspect, check, verify and bench\n",
+    fprintf(stderr, "onnx-infer: no command '%s'; there are run, inspect, check, verify, bench and ops\n",
             argv[1]);
     return ONNX_INFER_E_INVALID_ARGUMENT;
 }

@@ -131,5 +131,6 @@ int tool_inspect(int argc, char **argv);
 int tool_check(int argc, char **argv);
 int tool_verify(int argc, char **argv);
 int tool_bench(int argc, char **argv);
+int tool_ops(int argc, char **argv);
 
 #endif
