@@ -58,6 +58,7 @@ tests_unit_test_tensor_CPPFLAGS = $(check_cppflags)
 tests_unit_test_tensor_LDADD = $(check_ldadd)
 
 include tests/kernels/local.mk
+include tests/optimizer/local.mk
 
 if HAVE_CHECK
 check_PROGRAMS += $(check_suites)

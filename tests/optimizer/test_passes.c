@@ -1,0 +1,316 @@
+/* What each rule and pass rewrites and what it leaves, on graphs as text; each rewritten graph still computes the same. */
+#include "graph_text.h"
+#include "ops/infer.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *name, *graph, *ops; /* ops: of the decluttered graph, in topological order */
+} pass_case;
+
+static const pass_case cases[] = {
+    {"identity goes", "input x float32 2x3\n a = Relu(x)\n b = Identity(a)\n y = Neg(b)\n output y", "Relu Neg"},
+    {"identity from input to output stays", "input x float32 2x3\n y = Identity(x)\n output y", "Identity"},
+    {"dropout goes", "input x float32 2x3\n a = Relu(x)\n b, m = Dropout(a)\n y = Neg(b)\n output y", "Relu Neg"},
+    {"dropout with its mask stays",
+     "input x float32 2x3\n a = Relu(x)\n b, m = Dropout(a)\n c = Neg(b)\n output c\n output m", "Relu Dropout Neg"},
+    {"cast to the same type goes", "input x float32 2x3\n a = Relu(x)\n b = Cast(a) {to=1}\n y = Neg(b)\n output y", "Relu Neg"},
+    {"cast to another stays", "input x float32 2x3\n a = Cast(x) {to=11}\n y = Neg(a)\n output y", "Cast Neg"},
+    {"cast chain that loses nothing",
+     "input x float32 2x3\n r = Relu(x)\n a = Cast(r) {to=11}\n b = Cast(a) {to=1}\n y = Neg(b)\n output y", "Relu Neg"},
+    {"cast chain that loses", "input x float32 2x3\n a = Cast(x) {to=7}\n b = Cast(a) {to=1}\n y = Neg(b)\n output y",
+     "Cast Cast Neg"},
+    {"reshape to the same", "input x float32 2x3\n const s int64 2 = 2 3\n a = Relu(x)\n b = Reshape(a, s)\n y = Neg(b)\n output y",
+     "Relu Neg"},
+    {"reshape to the same, symbolic",
+     "input x float32 Nx3\n const i int64 1 = 3\n z = Shape(x)\n a = Relu(x)\n b = Reshape(a, z)\n y = Neg(b)\n output y",
+     "Relu Neg"},
+    {"views merge",
+     "input x float32 2x3x4\n const s int64 2 = 6 4\n const a1 int64 1 = 1\n a = Reshape(x, s)\n b = Unsqueeze(a, a1)\n"
+     "y = Neg(b)\n output y", "Reshape Neg"},
+    {"transposes cancel",
+     "input x float32 2x3x4\n r = Relu(x)\n a = Transpose(r) {perm=[2,0,1]}\n b = Transpose(a) {perm=[1,2,0]}\n y = Neg(b)\n"
+     "output y", "Relu Neg"},
+    {"transposes merge",
+     "input x float32 2x3x4\n a = Transpose(x) {perm=[2,0,1]}\n b = Transpose(a) {perm=[0,2,1]}\n y = Neg(b)\n output y",
+     "Transpose Neg"},
+    {"transpose of axes of size 1", "input x float32 1x3x1x4\n a = Transpose(x) {perm=[0,2,3,1]}\n y = Neg(a)\n output y",
+     "Transpose Neg"},
+    {"transpose that only moves an axis of size 1",
+     "input x float32 1x3x1x4\n a = Transpose(x) {perm=[0,2,1,3]}\n y = Neg(a)\n output y", "Reshape Neg"},
+    {"add 0, mul 1", "input x float32 2x3\n const z float32 1 = 0\n const o float32 scalar = 1\n r = Relu(x)\n a = Add(z, r)\n"
+     "b = Mul(a, o)\n c = Div(b, o)\n y = Neg(c)\n output y", "Relu Neg"},
+    {"add 0 that broadcasts stays", "input x float32 2x1\n const z float32 3 = 0\n r = Relu(x)\n a = Add(r, z)\n y = Neg(a)\n output y",
+     "Relu Add Neg"},
+    {"twice negated", "input x float32 2x3\n r = Relu(x)\n a = Neg(r)\n b = Neg(a)\n y = Abs(b)\n output y", "Relu Abs"},
+    {"slice of everything", "input x float32 2x3\n const b int64 1 = 0\n const e int64 1 = 100\n r = Relu(x)\n"
+     "a = Slice(r, b, e)\n y = Neg(a)\n output y", "Relu Neg"},
+    {"slice backwards stays", "input x float32 3x2\n const b int64 1 = -1\n const e int64 1 = -100\n const ax int64 1 = 0\n"
+     "const st int64 1 = -1\n r = Relu(x)\n a = Slice(r, b, e, ax, st)\n y = Neg(a)\n output y", "Relu Slice Neg"},
+    {"concat of one", "input x float32 2x3\n r = Relu(x)\n a = Concat(r) {axis=0}\n y = Neg(a)\n output y", "Relu Neg"},
+    {"constants fold", "input x float32 2x3\n const a float32 3 random\n const b float32 3 random\n c = Add(a, b)\n d = Mul(c, b)\n"
+     "y = Add(x, d)\n output y", "Add"},
+    {"shape arithmetic folds",
+     "input x float32 Nx3x4\n const zero int64 1 = 0\n const m int64 1 = -1\n s = Shape(x)\n n = Gather(s, zero)\n"
+     "t = Concat(n, m) {axis=0}\n a = Reshape(x, t)\n y = Neg(a)\n output y", "Shape Gather Concat Reshape Neg"},
+    {"shape of known sizes folds",
+     "input x float32 2x3x4\n const zero int64 1 = 0\n const m int64 1 = -1\n s = Shape(x)\n n = Gather(s, zero)\n"
+     "t = Concat(n, m) {axis=0}\n a = Reshape(x, t)\n y = Neg(a)\n output y", "Reshape Neg"},
+    {"dead code goes", "input x float32 2x3\n a = Relu(x)\n b = Exp(a)\n c = Neg(b)\n y = Abs(a)\n output y", "Relu Abs"},
+    {"common subexpressions", "input x float32 2x3\n a = Relu(x)\n b = Relu(x)\n c = Exp(a)\n d = Exp(b)\n y = Add(c, d)\n output y",
+     "Relu Exp Add"},
+    {"random is not common", "input x float32 2x3\n a = RandomNormalLike(x)\n b = RandomNormalLike(x)\n y = Add(a, b)\n output y",
+     "RandomNormalLike RandomNormalLike Add"},
+    {"conv takes batch norm",
+     "input x float32 1x3x8x8\n const w float32 4x3x3x3 random\n const s float32 4 random\n const b float32 4 random\n"
+     "const m float32 4 random\n const v float32 4 = 1 2 3 4\n a = Conv(x, w)\n y = BatchNormalization(a, s, b, m, v)\n output y",
+     "Conv"},
+    {"conv with a bias takes batch norm",
+     "input x float32 1x3x8x8\n const w float32 4x3x3x3 random\n const c float32 4 random\n const s float32 4 random\n"
+     "const b float32 4 random\n const m float32 4 random\n const v float32 4 = 1 2 3 4\n a = Conv(x, w, c)\n"
+     "y = BatchNormalization(a, s, b, m, v)\n output y", "Conv"},
+    {"conv used twice keeps batch norm",
+     "input x float32 1x3x8x8\n const w float32 4x3x3x3 random\n const s float32 4 random\n const b float32 4 random\n"
+     "const m float32 4 random\n const v float32 4 = 1 2 3 4\n a = Conv(x, w)\n c = BatchNormalization(a, s, b, m, v)\n"
+     "y = Add(a, c)\n output y", "Conv BatchNormalization Add"},
+    {"depthwise conv takes scale and shift",
+     "input x float32 1x4x8x8\n const w float32 4x1x3x3 random\n const s float32 1x4x1x1 random\n const b float32 4x1x1 random\n"
+     "a = Conv(x, w) {group=4}\n c = Mul(a, s)\n y = Add(b, c)\n output y", "Conv"},
+    {"conv leaves a shift along pixels",
+     "input x float32 1x3x8x8\n const w float32 4x3x3x3 random\n const b float32 6 random\n a = Conv(x, w)\n y = Add(a, b)\n output y",
+     "Conv Add"},
+    {"transposed conv takes batch norm",
+     "input x float32 1x3x8x8\n const w float32 3x5x2x2 random\n const s float32 5 random\n const b float32 5 random\n"
+     "const m float32 5 random\n const v float32 5 = 1 2 3 4\n a = ConvTranspose(x, w)\n y = BatchNormalization(a, s, b, m, v)\n"
+     "output y", "ConvTranspose"},
+    {"gemm takes scale and shift",
+     "input x float32 2x3\n const w float32 5x3 random\n const c float32 5 random\n const s float32 5 random\n a = Gemm(x, w, c) {transB=1}\n"
+     "b = Mul(a, s)\n y = Sub(s, b)\n output y", "Gemm"},
+    {"hard swish of Paddle",
+     "input x float32 2x3\n const three float32 1 = 3\n const six float32 1 = 6\n const zero float32 scalar = 0\n"
+     "const top float32 scalar = 6\n r = Neg(x)\n a = Add(r, three)\n b = Clip(a, zero, top)\n c = Mul(r, b)\n y = Div(c, six)\n output y",
+     "Neg HardSwish"},
+    {"hard sigmoid", "input x float32 2x3\n const three float32 scalar = 3\n const six float32 scalar = 6\n"
+     "const zero float32 scalar = 0\n a = Add(x, three)\n b = Clip(a, zero, six)\n y = Div(b, six)\n output y", "HardSigmoid"},
+    {"hard swish with another bound stays",
+     "input x float32 2x3\n const three float32 scalar = 3\n const five float32 scalar = 5\n const six float32 scalar = 6\n"
+     "const zero float32 scalar = 0\n a = Add(x, three)\n b = Clip(a, zero, five)\n c = Mul(x, b)\n y = Div(c, six)\n output y",
+     "Add Clip Mul Div"},
+    {"swish", "input x float32 2x3\n a = Sigmoid(x)\n y = Mul(a, x)\n output y", "Swish"},
+    {"swish of another value stays", "input x float32 2x3\n z = Neg(x)\n a = Sigmoid(x)\n y = Mul(a, z)\n output y", "Neg Sigmoid Mul"},
+    {"mish", "input x float32 2x3\n a = Softplus(x)\n b = Tanh(a)\n y = Mul(x, b)\n output y", "Mish"},
+    {"clip", "input x float32 2x3\n const a float32 scalar = -1\n const b float32 scalar = 1\n m = Max(x, a)\n y = Min(m, b)\n output y",
+     "Clip"},
+    {"gelu", "input x float32 2x3\n const r float32 scalar = 1.41421356\n const one float32 scalar = 1\n const h float32 scalar = 0.5\n"
+     "a = Div(x, r)\n b = Erf(a)\n c = Add(b, one)\n d = Mul(x, c)\n y = Mul(d, h)\n output y", "Gelu"},
+    {"gelu, halved first",
+     "input x float32 2x3\n const r float32 scalar = 0.70710678\n const one float32 scalar = 1\n const h float32 scalar = 0.5\n"
+     "a = Mul(x, r)\n b = Erf(a)\n c = Add(b, one)\n d = Mul(x, h)\n y = Mul(d, c)\n output y", "Gelu"},
+    {"gelu by tanh",
+     "input x float32 2x3\n const k float32 scalar = 0.044715\n const c float32 scalar = 0.79788456\n const one float32 scalar = 1\n"
+     "const h float32 scalar = 0.5\n const three float32 scalar = 3\n p = Pow(x, three)\n q = Mul(p, k)\n s = Add(x, q)\n t = Mul(s, c)\n"
+     "u = Tanh(t)\n v = Add(u, one)\n w = Mul(x, h)\n y = Mul(w, v)\n output y", "Gelu"},
+    {"layer norm",
+     "input x float32 2x5x8\n const ax int64 1 = -1\n const two float32 scalar = 2\n const e float32 scalar = 0.00001\n"
+     "const s float32 8 random\n const b float32 8 random\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n p = Pow(d, two)\n"
+     "v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n n = Div(d, r)\n t = Mul(n, s)\n y = Add(t, b)\n output y",
+     "LayerNormalization"},
+    {"layer norm over an inner axis stays",
+     "input x float32 2x5x8\n const ax int64 1 = 1\n const e float32 scalar = 0.00001\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n"
+     "p = Mul(d, d)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n y = Div(d, r)\n output y",
+     "ReduceMean Sub Mul ReduceMean Add Sqrt Div"},
+    {"rms norm",
+     "input x float32 2x5x8\n const ax int64 1 = -1\n const two float32 scalar = 2\n const e float32 scalar = 0.00001\n"
+     "const s float32 8 random\n p = Pow(x, two)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n q = Reciprocal(r)\n"
+     "n = Mul(x, q)\n y = Mul(n, s)\n output y", "RMSNormalization"},
+};
+
+static const oi_target *target(void)
+{
+    static oi_target t;
+    t.kernels = oi_kernels_for(oi_cpu_isa_detect());
+    t.isa = t.kernels->isa;
+    return &t;
+}
+
+START_TEST(rewrites_what_it_should)
+{
+    const pass_case *c = &cases[_i];
+    oi_graph *g = graph_from_text(c->graph), *before = graph_from_text(c->graph);
+    oi_tensor a[4] = {0}, b[4] = {0};
+    oi_optimize_options o = {.strict = true};
+    oi_status status = oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o);
+    ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+    char *ops = graph_ops(g);
+    ck_assert_msg(strcmp(ops, c->ops) == 0, "%s: got '%s', expected '%s'", c->name, ops, c->ops);
+    free(ops);
+    if (!strstr(c->graph, "Random") && !strstr(c->graph, "Dropout")) { /* neither is evaluated ahead of a run */
+        ck_assert_int_eq(graph_evaluate(before, 7, 5, a), ONNX_INFER_OK);
+        for (int stage = 0; stage < 2; stage++) {
+            status = graph_evaluate(g, 7, 5, b);
+            ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+            for (uint32_t i = 0; i < g->noutput; i++)
+                ck_assert_msg(tensors_differ(&a[i], &b[i]) < 1e-5, "%s: output %u differs by %g", c->name, i,
+                              tensors_differ(&a[i], &b[i]));
+            for (int i = 0; i < 4; i++)
+                oi_tensor_clear(&b[i]);
+            status = oi_optimize_with(g, OI_STAGE_LOWERED, target(), &o);
+            ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+        }
+        for (int i = 0; i < 4; i++)
+            oi_tensor_clear(&a[i]);
+    }
+    oi_graph_destroy(g);
+    oi_graph_destroy(before);
+}
+END_TEST
+
+static oi_status decline(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node n = rw->g->node[id];
+    oi_value_id a = oi_rewrite_op(rw, "", "Neg", "", 1, &n.in[0]);
+    oi_value_id in[2] = {a, oi_rewrite_const_float(rw, 2)};
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_op(rw, "", "Mul", "", 2, in));
+    return OI_DECLINED;
+}
+
+static oi_status wrong_shape(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node n = rw->g->node[id];
+    const int64_t flat = -1;
+    oi_value_id in[2] = {n.in[0], oi_rewrite_const_ints(rw, &flat, 1)};
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_op(rw, "", "Reshape", "", 2, in));
+    return rw->status;
+}
+
+START_TEST(undone_rewrites_leave_the_graph_as_it_was)
+{
+    const oi_rule rules[] = {{"decline", NULL, decline}, {"wrong shape", NULL, wrong_shape}};
+    oi_graph *g = graph_from_text("input x float32 2x3\n const c float32 3 random\n a = Relu(x)\n b = Add(a, c)\n d = Mul(a, b)\n"
+                                  "output d\n output a");
+    char *before = graph_print(g);
+    for (int i = 0; i < 2; i++) {
+        oi_rewriter r = {.stage = "test"};
+        ck_assert_int_eq(oi_rewrite_run(g, &rules[i], 1, &r), ONNX_INFER_OK);
+        ck_assert_uint_eq(r.commits, 0);
+        char *after = graph_print(g);
+        ck_assert_str_eq(before, after);
+        free(after);
+        ck_assert_int_eq(oi_graph_verify(g), ONNX_INFER_OK);
+    }
+    oi_rewriter strict = {.stage = "test", .strict = true};
+    ck_assert_int_eq(oi_rewrite_run(g, &rules[1], 1, &strict), ONNX_INFER_E_INTERNAL);
+    free(before);
+    oi_graph_destroy(g);
+}
+END_TEST
+
+static oi_status flip(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node n = rw->g->node[id];
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, n.op, n.attr, 1, n.in));
+    return rw->status;
+}
+
+START_TEST(endless_rules_are_stopped)
+{
+    const oi_rule rule = {"flip", "Relu", flip};
+    oi_graph *g = graph_from_text("input x float32 2x3\n y = Relu(x)\n output y");
+    oi_rewriter r = {.stage = "test"};
+    ck_assert_int_eq(oi_rewrite_run(g, &rule, 1, &r), ONNX_INFER_OK);
+    ck_assert(r.exhausted);
+    ck_assert_int_eq(oi_graph_verify(g), ONNX_INFER_OK);
+    oi_rewriter bounded = {.stage = "test", .stop_after = 3};
+    ck_assert_int_eq(oi_rewrite_run(g, &rule, 1, &bounded), ONNX_INFER_OK);
+    ck_assert_uint_eq(bounded.commits, 3);
+    oi_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(stops_after_n_changes)
+{
+    const char *text = "input x float32 2x3\n a = Neg(x)\n b = Identity(a)\n c = Identity(b)\n d = Identity(c)\n y = Abs(d)\n output y";
+    for (uint64_t n = 1; n <= 3; n++) {
+        oi_graph *g = graph_from_text(text);
+        oi_optimize_options o = {.stop_after = n, .strict = true};
+        ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o), ONNX_INFER_OK);
+        ck_assert_uint_eq(o.commits, n);
+        ck_assert_uint_eq(oi_graph_live_nodes(g, true), 5 - n);
+        oi_graph_destroy(g);
+    }
+}
+END_TEST
+
+START_TEST(large_constants_stay_unfolded)
+{
+    const char *text = "const a float32 1024x1024 random\n const b float32 1024x1024 random\n input x float32 1024\n c = Add(a, b)\n"
+                       "y = Add(x, c)\n output y";
+    oi_graph *g = graph_from_text(text);
+    oi_optimize_options o = {.strict = true, .fold_budget = 1 << 20};
+    ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o), ONNX_INFER_OK);
+    char *ops = graph_ops(g);
+    ck_assert_str_eq(ops, "Add"); /* both inputs die, so nothing grows */
+    free(ops);
+    oi_graph_destroy(g);
+    g = graph_from_text("const a float32 1024 random\n const b float32 1024x1 random\n input x float32 1024\n c = Add(a, b)\n"
+                        "y = Add(x, c)\n output y");
+    oi_optimize_options small = {.strict = true, .fold_budget = 1 << 20};
+    ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &small), ONNX_INFER_OK);
+    ops = graph_ops(g);
+    ck_assert_str_eq(ops, "Add Add");
+    free(ops);
+    ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_LOWERED, target(), &small), ONNX_INFER_OK);
+    ops = graph_ops(g);
+    ck_assert_str_eq(ops, "Add");
+    free(ops);
+    oi_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(specialized_graphs_know_their_sizes)
+{
+    oi_graph *g = graph_from_text("input x float32 Nx3xM\n const zero int64 1 = 0\n const m int64 1 = -1\n s = Shape(x)\n n = Gather(s, zero)\n"
+                                  "t = Concat(n, m) {axis=0}\n a = Reshape(x, t)\n y = Neg(a)\n output y");
+    oi_graph *copy;
+    ck_assert_int_eq(oi_optimize(g, OI_STAGE_DECLUTTERED, NULL), ONNX_INFER_OK);
+    int64_t bound[64];
+    oi_symbol sym;
+    for (size_t i = 0; i < 64; i++)
+        bound[i] = -1;
+    ck_assert(oi_dim_find_symbol(g->syms, "N", &sym));
+    bound[sym] = 4;
+    ck_assert(oi_dim_find_symbol(g->syms, "M", &sym));
+    bound[sym] = 5;
+    ck_assert_uint_le(oi_symtab_count(g->syms), 64);
+    ck_assert_int_eq(oi_optimize_for(NULL, g, bound, NULL, OI_STAGE_LOWERED, target(), &copy), ONNX_INFER_OK);
+    char *ops = graph_ops(copy);
+    ck_assert_str_eq(ops, "Reshape Neg");
+    free(ops);
+    const oi_fact *y = oi_graph_fact(copy, copy->output[0]);
+    ck_assert_int_eq(y->shape.dim[0], 4);
+    ck_assert_int_eq(y->shape.dim[1], 15);
+    ck_assert_str_eq(copy->output_name[0], "y");
+    oi_graph_destroy(g);
+    oi_graph_destroy(copy);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("passes");
+    TCase *t = tcase_create("passes");
+    tcase_add_loop_test(t, rewrites_what_it_should, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(t, undone_rewrites_leave_the_graph_as_it_was);
+    tcase_add_test(t, endless_rules_are_stopped);
+    tcase_add_test(t, stops_after_n_changes);
+    tcase_add_test(t, large_constants_stay_unfolded);
+    tcase_add_test(t, specialized_graphs_know_their_sizes);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}

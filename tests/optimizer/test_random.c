@@ -1,0 +1,347 @@
+/* Random small graphs compute the same before and after the passes, on every instruction set.
+ *   test_random [COUNT [SEED]]   a failing graph is printed with its seed, which replays it: test_random 1 SEED */
+#include "graph_text.h"
+
+#include "ops/infer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_VALUES = 64 };
+
+typedef struct {
+    FILE *f;
+    uint64_t seed;
+    int count;
+    int32_t rank[MAX_VALUES];
+    int64_t dim[MAX_VALUES][OI_MAX_RANK];
+    int constants;
+} maker;
+
+static uint32_t draw(maker *m, uint32_t below)
+{
+    return (uint32_t)(next_random(&m->seed) >> 33) % below;
+}
+
+static int new_value(maker *m, int32_t rank, const int64_t *dims)
+{
+    m->rank[m->count] = rank;
+    memcpy(m->dim[m->count], dims, (size_t)rank * sizeof *dims);
+    return m->count++;
+}
+
+static void put_dims(FILE *f, int32_t rank, const int64_t *dims)
+{
+    if (rank == 0)
+        fprintf(f, "scalar");
+    for (int32_t i = 0; i < rank; i++)
+        fprintf(f, "%s%lld", i ? "x" : "", (long long)dims[i]);
+}
+
+static int new_const(maker *m, const char *type, int32_t rank, const int64_t *dims, const char *content)
+{
+    fprintf(m->f, "const c%d %s ", m->constants, type);
+    put_dims(m->f, rank, dims);
+    fprintf(m->f, " %s\n", content);
+    return m->constants++;
+}
+
+static int ints_const(maker *m, int32_t n, const int64_t *v)
+{
+    char text[256] = "=";
+    int64_t dim = n;
+    for (int32_t i = 0; i < n; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), " %lld", (long long)v[i]);
+    return new_const(m, "int64", 1, &dim, text);
+}
+
+static void unary(maker *m, int x)
+{
+    static const char *const op[] = {"Relu", "Neg", "Sigmoid", "Identity", "Abs", "Tanh", "Identity", "HardSwish", "Softplus", "Neg"};
+    uint32_t which = draw(m, sizeof op / sizeof *op);
+    int y = new_value(m, m->rank[x], m->dim[x]);
+    fprintf(m->f, "v%d = %s(v%d)\n", y, op[which], x);
+}
+
+static void binary_const(maker *m, int x)
+{
+    static const char *const op[] = {"Add", "Mul", "Sub", "Add", "Mul"};
+    static const char *const content[] = {"= 0", "= 1", "random", "random", "= 3", "= 0.5"};
+    int64_t dims[OI_MAX_RANK];
+    int32_t rank = m->rank[x], kind = (int32_t)draw(m, 3), channel = rank > 1 ? 1 : 0;
+    for (int32_t i = 0; i < rank; i++)
+        dims[i] = kind == 2 || i == channel ? m->dim[x][i] : 1;
+    int c = new_const(m, "float32", kind == 0 ? 0 : rank, dims, content[draw(m, 6)]);
+    int y = new_value(m, rank, m->dim[x]);
+    bool swap = draw(m, 2);
+    const char *name = op[draw(m, 5)];
+    if (swap)
+        fprintf(m->f, "v%d = %s(c%d, v%d)\n", y, name, c, x);
+    else
+        fprintf(m->f, "v%d = %s(v%d, c%d)\n", y, name, x, c);
+}
+
+static void binary(maker *m, int x)
+{
+    static const char *const op[] = {"Add", "Mul", "Max", "Sub"};
+    for (int k = m->count; k-- > 0;) {
+        if (m->rank[k] == m->rank[x] && memcmp(m->dim[k], m->dim[x], (size_t)m->rank[x] * sizeof(int64_t)) == 0 &&
+            (k != x || draw(m, 4) == 0)) {
+            int y = new_value(m, m->rank[x], m->dim[x]);
+            fprintf(m->f, "v%d = %s(v%d, v%d)\n", y, op[draw(m, 4)], x, k);
+            return;
+        }
+    }
+}
+
+static void transpose(maker *m, int x)
+{
+    int64_t perm[OI_MAX_RANK] = {0}, dims[OI_MAX_RANK] = {0};
+    int32_t rank = m->rank[x];
+    for (int32_t i = 0; i < rank; i++)
+        perm[i] = i;
+    for (int32_t i = rank; i-- > 1;) {
+        int32_t k = (int32_t)draw(m, (uint32_t)i + 1);
+        int64_t t = perm[i];
+        perm[i] = perm[k], perm[k] = t;
+    }
+    for (int32_t i = 0; i < rank; i++)
+        dims[i] = m->dim[x][perm[i]];
+    int y = new_value(m, rank, dims);
+    fprintf(m->f, "v%d = Transpose(v%d) {perm=[", y, x);
+    for (int32_t i = 0; i < rank; i++)
+        fprintf(m->f, "%s%lld", i ? "," : "", (long long)perm[i]);
+    fprintf(m->f, "]}\n");
+}
+
+static void reshape(maker *m, int x)
+{
+    int64_t count = oi_dims_count(m->rank[x], m->dim[x]), dims[OI_MAX_RANK] = {0}, target[OI_MAX_RANK];
+    int32_t rank = 1 + (int32_t)draw(m, 4);
+    for (int32_t i = 0; i < rank; i++) {
+        int64_t d = 1 + draw(m, 4);
+        dims[i] = i + 1 == rank ? count : count % d ? 1 : d;
+        count /= dims[i];
+    }
+    memcpy(target, dims, sizeof target);
+    if (draw(m, 2))
+        target[draw(m, (uint32_t)rank)] = -1;
+    int c = ints_const(m, rank, target), y = new_value(m, rank, dims);
+    fprintf(m->f, "v%d = Reshape(v%d, c%d)\n", y, x, c);
+}
+
+static void flatten(maker *m, int x)
+{
+    int64_t axis = draw(m, (uint32_t)m->rank[x] + 1), dims[2] = {1, 1};
+    for (int32_t i = 0; i < m->rank[x]; i++)
+        dims[i < axis ? 0 : 1] *= m->dim[x][i];
+    int y = new_value(m, 2, dims);
+    fprintf(m->f, "v%d = Flatten(v%d) {axis=%lld}\n", y, x, (long long)axis);
+}
+
+static void concat(maker *m, int x)
+{
+    int64_t dims[OI_MAX_RANK], axis = draw(m, (uint32_t)m->rank[x]);
+    memcpy(dims, m->dim[x], sizeof dims);
+    bool twice = draw(m, 3) != 0;
+    dims[axis] *= twice ? 2 : 1;
+    int y = new_value(m, m->rank[x], dims);
+    if (twice)
+        fprintf(m->f, "v%d = Concat(v%d, v%d) {axis=%lld}\n", y, x, x, (long long)axis);
+    else
+        fprintf(m->f, "v%d = Concat(v%d) {axis=%lld}\n", y, x, (long long)axis);
+}
+
+static void slice(maker *m, int x)
+{
+    int64_t dims[OI_MAX_RANK], axis = draw(m, (uint32_t)m->rank[x]), size = m->dim[x][axis];
+    int64_t begin = draw(m, (uint32_t)size), step = draw(m, 3) == 0 ? -1 : 1;
+    int64_t end = step > 0 ? begin + 1 + draw(m, (uint32_t)(size - begin)) : -1000000;
+    memcpy(dims, m->dim[x], sizeof dims);
+    dims[axis] = step > 0 ? end - begin : begin + 1;
+    int cb = ints_const(m, 1, &begin), ce = ints_const(m, 1, &end), ca = ints_const(m, 1, &axis), cs = ints_const(m, 1, &step);
+    int y = new_value(m, m->rank[x], dims);
+    fprintf(m->f, "v%d = Slice(v%d, c%d, c%d, c%d, c%d)\n", y, x, cb, ce, ca, cs);
+}
+
+static void softmax(maker *m, int x)
+{
+    int y = new_value(m, m->rank[x], m->dim[x]);
+    fprintf(m->f, "v%d = Softmax(v%d) {axis=%d}\n", y, x, (int)draw(m, (uint32_t)m->rank[x]));
+}
+
+static void reduce(maker *m, int x)
+{
+    int64_t dims[OI_MAX_RANK], axis = draw(m, (uint32_t)m->rank[x]);
+    memcpy(dims, m->dim[x], sizeof dims);
+    dims[axis] = 1;
+    int c = ints_const(m, 1, &axis), y = new_value(m, m->rank[x], dims);
+    fprintf(m->f, "v%d = %s(v%d, c%d)\n", y, draw(m, 2) ? "ReduceMean" : "ReduceMax", x, c);
+}
+
+static void conv(maker *m, int x)
+{
+    if (m->rank[x] != 4)
+        return;
+    int64_t in = m->dim[x][1], out = 1 + draw(m, 20), k = m->dim[x][2] >= 3 && m->dim[x][3] >= 3 && draw(m, 2) ? 3 : 1;
+    bool depthwise = draw(m, 4) == 0, padded = k == 3 && draw(m, 2);
+    if (depthwise)
+        out = in;
+    int64_t w[4] = {out, depthwise ? 1 : in, k, k};
+    int64_t shrink = padded ? 0 : k - 1;
+    int64_t dims[4] = {m->dim[x][0], out, m->dim[x][2] - shrink, m->dim[x][3] - shrink};
+    int cw = new_const(m, "float32", 4, w, "random"), cb = new_const(m, "float32", 1, &out, "random");
+    int y = new_value(m, 4, dims);
+    fprintf(m->f, "v%d = Conv(v%d, c%d", y, x, cw);
+    if (draw(m, 2))
+        fprintf(m->f, ", c%d", cb);
+    fprintf(m->f, ") {group=%lld, pads=%s}\n", depthwise ? (long long)in : 1, padded ? "[1,1,1,1]" : "[0,0,0,0]");
+    if (draw(m, 2)) {
+        int z = new_value(m, 4, dims), s = new_const(m, "float32", 1, &out, "random");
+        int v = new_const(m, "float32", 1, &out, "= 1 2 0.5");
+        fprintf(m->f, "v%d = BatchNormalization(v%d, c%d, c%d, c%d, c%d)\n", z, y, s, cb, s, v);
+    }
+}
+
+static void pool(maker *m, int x)
+{
+    if (m->rank[x] != 4 || m->dim[x][2] < 2 || m->dim[x][3] < 2)
+        return;
+    int64_t dims[4] = {m->dim[x][0], m->dim[x][1], m->dim[x][2] - 1, m->dim[x][3] - 1};
+    int y = new_value(m, 4, dims);
+    fprintf(m->f, "v%d = %s(v%d) {kernel_shape=[2,2]}\n", y, draw(m, 2) ? "MaxPool" : "AveragePool", x);
+}
+
+static void matmul(maker *m, int x)
+{
+    if (m->rank[x] < 2)
+        return;
+    int64_t dims[OI_MAX_RANK], w[2] = {m->dim[x][m->rank[x] - 1], 1 + draw(m, 20)};
+    memcpy(dims, m->dim[x], sizeof dims);
+    dims[m->rank[x] - 1] = w[1];
+    int c = new_const(m, "float32", 2, w, "random"), y = new_value(m, m->rank[x], dims);
+    fprintf(m->f, "v%d = MatMul(v%d, c%d)\n", y, x, c);
+}
+
+static void gelu(maker *m, int x)
+{
+    int r = new_const(m, "float32", 0, NULL, "= 1.41421356"), one = new_const(m, "float32", 0, NULL, "= 1");
+    int half = new_const(m, "float32", 0, NULL, "= 0.5"), v[5];
+    for (int i = 0; i < 5; i++)
+        v[i] = new_value(m, m->rank[x], m->dim[x]);
+    fprintf(m->f, "v%d = Div(v%d, c%d)\nv%d = Erf(v%d)\nv%d = Add(v%d, c%d)\nv%d = Mul(v%d, v%d)\nv%d = Mul(v%d, c%d)\n", v[0], x, r,
+            v[1], v[0], v[2], v[1], one, v[3], x, v[2], v[4], v[3], half);
+}
+
+static void through_shape(maker *m, int x)
+{
+    int y = new_value(m, m->rank[x], m->dim[x]);
+    fprintf(m->f, "s%d = Shape(v%d)\nv%d = Reshape(v%d, s%d)\n", y, x, y, x, y);
+}
+
+static char *make_graph(uint64_t seed)
+{
+    static void (*const step[])(maker *, int) = {unary, unary, binary_const, binary_const, binary, binary, transpose, transpose,
+                                                 reshape, flatten, concat, slice, softmax, reduce, conv, conv, conv, pool,
+                                                 matmul, gelu, through_shape};
+    char *text = NULL;
+    size_t size;
+    maker m = {.f = open_memstream(&text, &size), .seed = seed};
+    int64_t dims[4];
+    for (uint32_t k = 0, inputs = 1 + draw(&m, 2); k < inputs; k++) {
+        int32_t rank = draw(&m, 3) ? 4 : 1 + (int32_t)draw(&m, 4);
+        for (int32_t i = 0; i < rank; i++)
+            dims[i] = 1 + draw(&m, i == 1 ? 20 : 6);
+        int v = new_value(&m, rank, dims);
+        fprintf(m.f, "input v%d float32 ", v);
+        put_dims(m.f, rank, dims);
+        fprintf(m.f, "\n");
+    }
+    for (uint32_t k = 3 + draw(&m, 12); k > 0 && m.count < MAX_VALUES - 8; k--) {
+        int from = draw(&m, 3) ? m.count - 1 : (int)draw(&m, (uint32_t)m.count);
+        if (oi_dims_count(m.rank[from], m.dim[from]) < 4000)
+            step[draw(&m, sizeof step / sizeof *step)](&m, from);
+    }
+    fprintf(m.f, "output v%d\n", m.count - 1);
+    if (draw(&m, 3) == 0)
+        fprintf(m.f, "output v%d\n", m.count / 2);
+    fclose(m.f);
+    return text;
+}
+
+/* Of one stage against the unchanged graph; the number of faults. */
+static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const char *stage)
+{
+    oi_tensor got[2] = {0};
+    int faults = 0;
+    oi_status status = graph_evaluate(g, seed, 3, got);
+    if (status) {
+        printf("%s: %s\n", stage, oi_error_current()->message);
+        faults++;
+    }
+    for (uint32_t i = 0; i < g->noutput && !status; i++) {
+        double differ = tensors_differ(&expected[i], &got[i]);
+        if (!(differ < 2e-4)) {
+            printf("%s: output %u differs by %g\n", stage, i, differ);
+            faults++;
+        }
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        oi_tensor_clear(&got[i]);
+    return faults;
+}
+
+static int try_seed(uint64_t seed)
+{
+    char *text = make_graph(seed);
+    oi_tensor expected[2] = {0};
+    oi_graph *g = graph_from_text(text);
+    int faults = graph_evaluate(g, seed, 3, expected) ? 1 : 0;
+    oi_optimize_options o = {.strict = true};
+    if (!faults && oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o)) {
+        printf("declutter: %s\n", oi_error_current()->message);
+        faults++;
+    }
+    if (!faults)
+        faults += compare(g, seed, expected, "decluttered");
+    for (oi_cpu_isa isa = 0; isa < OI_ISA_COUNT && !faults; isa++) {
+        oi_graph *lowered;
+        oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
+        if (!oi_cpu_isa_available(isa) || target.kernels->isa != isa)
+            continue;
+        if (oi_graph_clone(NULL, g, NULL, &lowered)) {
+            printf("clone: %s\n", oi_error_current()->message);
+            return 1;
+        }
+        if (oi_optimize_with(lowered, OI_STAGE_LOWERED, &target, &o)) {
+            printf("lower: %s\n", oi_error_current()->message);
+            faults++;
+        } else {
+            faults += compare(lowered, seed, expected, oi_cpu_isa_name(isa));
+        }
+        if (faults) {
+            char *print = graph_print(lowered);
+            printf("%s", print);
+            free(print);
+        }
+        oi_graph_destroy(lowered);
+    }
+    if (faults)
+        printf("seed %llu:\n%s", (unsigned long long)seed, text);
+    for (uint32_t i = 0; i < 2; i++)
+        oi_tensor_clear(&expected[i]);
+    oi_graph_destroy(g);
+    free(text);
+    return faults;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1500, seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t failed = 0;
+    for (uint64_t i = 0; i < count && failed < 5; i++)
+        failed += try_seed(seed + i) != 0;
+    printf("%llu graphs from seed %llu, %llu failed\n", (unsigned long long)count, (unsigned long long)seed, (unsigned long long)failed);
+    return failed != 0;
+}
