@@ -333,12 +333,13 @@ oi_status oi_conv_plan_init(oi_conv_plan *p, const oi_kernels *kern, const oi_co
         plan_split(p, s->oh * s->ow, 1, p->panel_blocks * p->in_lanes, 0, macs);
     } else {
         /* A row of the output stands for `step` rows of the input. */
-        plan_split(p, out_h, out_w, p->panel_blocks * p->in_lanes * (p->copy ? span_w : s->w) * step,
-                   div_up(span_h, step), macs);
+        const size_t row_floats = p->panel_blocks * p->in_lanes * (p->copy ? span_w : s->w);
+        p->gather = p->copy && !s->transposed && s->dh > 1;
+        plan_split(p, out_h, out_w, row_floats * (p->gather ? s->kh : step), p->gather ? 0 : div_up(span_h, step), macs);
     }
     size_t strip = 0;
     if (p->copy) {
-        p->strip_h = (p->rows - 1) * step + span_h + 1;
+        p->strip_h = p->gather ? p->rows * s->kh : (p->rows - 1) * step + span_h + 1;
         p->strip_w = span_w;
         for (size_t c = 0; c < p->chunks; c++) {
             const panel a = panel_at(p, c * p->chunk),
@@ -482,8 +483,8 @@ typedef struct source {
     ptrdiff_t y0, x0; /* the position that x is at, in input coordinates */
 } source;
 
-/* Copies input rows [y0, y0 + strip_h) and columns [x0, x0 + strip_w) of the blocks, zeros where there is no
- * input. */
+/* Copies input rows and columns [x0, x0 + width) of the blocks, zeros where there is no input. The rows are those from
+ * y0 on; where the plan gathers, the kh rows that the taps of one output row see, then those of the next. */
 static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0, size_t blocks, size_t height,
                        size_t width, ptrdiff_t y0, ptrdiff_t x0, float *dst)
 {
@@ -496,7 +497,8 @@ static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0,
     for (size_t b = 0; b < blocks; b++) {
         const float *plane = image + (block0 + b) * s->h * s->w * lanes;
         for (size_t y = 0; y < height; y++, dst += width * lanes) {
-            const ptrdiff_t iy = y0 + (ptrdiff_t)y;
+            const size_t row = p->gather ? y / s->kh * s->sh + y % s->kh * s->dh : y;
+            const ptrdiff_t iy = y0 + (ptrdiff_t)row;
             if (iy < 0 || iy >= (ptrdiff_t)s->h) {
                 memset(dst, 0, width * lanes * sizeof *dst);
                 continue;
@@ -522,7 +524,8 @@ static size_t tap_offsets(const oi_conv_plan *p, const axis *ay, const axis *ax,
                 continue;
             for (size_t j = 0; j < (merge ? 1 : ax->k); j++)
                 if (axis_tap(ax, j, &x))
-                    taps[n++] = (ptrdiff_t)(b * src->block) + (y - ay->low) * (ptrdiff_t)src->row +
+                    taps[n++] = (ptrdiff_t)(b * src->block) +
+                                (p->gather ? (ptrdiff_t)i : y - ay->low) * (ptrdiff_t)src->row +
                                 (x - ax->low) * (ptrdiff_t)p->in_lanes;
         }
     return n;
@@ -658,7 +661,8 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
     const panel first = panel_at(p, panel0), last = panel_at(p, panel1 - 1);
     source src = {.block = s->h * s->w * lanes, .row = s->w * lanes, .first_block = first.block};
     if (p->copy) {
-        const size_t blocks = last.block + last.blocks - first.block, height = axis_span(&ay, row1 - row0);
+        const size_t blocks = last.block + last.blocks - first.block;
+        const size_t height = p->gather ? (row1 - row0) * s->kh : axis_span(&ay, row1 - row0);
         const size_t width = axis_span(&ax, ax.count);
         src.row = width * lanes;
         src.block = height * src.row;
@@ -684,7 +688,7 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
     } else {
         l = (lines){.count = row1 - row0,
                     .length = ax.count,
-                    .a_line = (ptrdiff_t)(ay.in_step * src.row),
+                    .a_line = (ptrdiff_t)((p->gather ? s->kh : ay.in_step) * src.row),
                     .a_pixel = (ptrdiff_t)(ax.in_step * lanes),
                     .c_line = (ptrdiff_t)(ay.step * s->ow * vl),
                     .c_pixel = (ptrdiff_t)(ax.step * vl)};

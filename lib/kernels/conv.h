@@ -54,6 +54,7 @@ typedef struct oi_conv_plan {
     size_t strip_h, strip_w; /* the zero-padded copy of the input that a task makes, when `copy` is set */
     size_t strip_blocks;
     bool copy;
+    bool gather;                   /* the strip holds the kh rows of each output row by themselves: dilated kernels */
 } oi_conv_plan;
 
 typedef struct oi_conv_args {
