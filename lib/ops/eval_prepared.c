@@ -28,7 +28,7 @@ static oi_status prepare_and_run(oi_eval *e, oi_arena *arena, const oi_target *t
 
 oi_status oi_eval_prepared(oi_eval *e, oi_cpu_isa isa, oi_dtype dtype, int32_t rank, const int64_t *dims)
 {
-    oi_target target = {isa, oi_kernels_for(isa)};
+    oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
     oi_tensor *out;
     OI_TRY(oi_eval_out(e, 0, dtype, rank, dims, &out));
     oi_arena *arena = oi_arena_create(e->alloc);

@@ -18,3 +18,5 @@ core_sources += lib/optimizer/fuse_gelu.c
 core_sources += lib/optimizer/fuse_layernorm.c
 core_sources += lib/optimizer/pass_common.c
 core_sources += lib/optimizer/pass_subgraph.c
+core_sources += lib/optimizer/pack_cache.c
+core_sources += lib/optimizer/pack_cache.h

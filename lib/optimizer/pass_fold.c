@@ -1,5 +1,6 @@
 /* Constant folding through the operators' reference evaluators. */
 #include "base/checked.h"
+#include "optimizer/pack_cache.h"
 #include "optimizer/pass.h"
 
 #include <string.h>
@@ -108,7 +109,13 @@ static oi_status fold(oi_graph *g, oi_node_id id, oi_pass *p)
         t = oi_alloc_array(alloc, n.nout, sizeof *t);
     if (!t)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    oi_status status = oi_fold_node(g, id, t);
+    oi_pack_cache *packs = (n.op->flags & OI_OP_LOWERED_ONLY) && p->rewriter.target ? p->rewriter.target->packs : NULL;
+    oi_status status = ONNX_INFER_OK;
+    if (!packs || !oi_pack_cache_find(packs, g, &n, &t[0])) {
+        status = oi_fold_node(g, id, t);
+        if (packs && !status)
+            oi_pack_cache_add(packs, g, &n, &t[0]);
+    }
     bool made = !status;
     if (made)
         status = store(g, &n, t);

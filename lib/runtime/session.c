@@ -2,6 +2,7 @@
 #include "runtime/session.h"
 
 #include "optimizer/optimizer.h"
+#include "optimizer/pack_cache.h"
 #include "runtime/profile.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
     if (o->isa < e->target.isa)
         e->target.isa = o->isa;
     e->target.kernels = oi_kernels_for(e->target.isa);
+    OI_TRY(oi_pack_cache_create(&e->alloc, &e->target.packs));
     return oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), &e->pool);
 }
 
@@ -198,6 +200,7 @@ void oi_session_release(onnx_infer_plan *p)
     oi_alloc alloc = p->engine.alloc;
     oi_program_destroy(p->program);
     oi_graph_destroy(p->base);
+    oi_pack_cache_destroy(p->engine.target.packs);
     oi_pool_release(p->engine.pool);
     oi_model_release(p->model);
     oi_free_mem(&alloc, p->input);
