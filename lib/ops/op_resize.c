@@ -197,7 +197,7 @@ static double position(const resize_attr *a, const resize_shape *s, int32_t d, i
         return offset + (x + 0.5) / scale - 0.5;
     }
     case PYTORCH_HALF_PIXEL: return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
-    case ALIGN_CORNERS: return out > 1 ? x * (in - 1) / (out - 1) : 0;
+    case ALIGN_CORNERS: return resized != 1 ? x * (in - 1) / (resized - 1) : 0; /* resized: not rounded, as the cases ask */
     case ASYMMETRIC: return x / scale;
     case TF_HALF_PIXEL: return (x + 0.5) / scale;
     default:

@@ -310,16 +310,15 @@ static oi_status split_parts(oi_eval *e, onnx_infer_value *s)
     int64_t total = t->dim[axis];
     if (sizes && sizes->dtype != ONNX_INFER_INT64 && sizes->dtype != ONNX_INFER_INT32)
         return oi_eval_bad_type(e, 1);
-    for (size_t i = 0; at < total; i++) {
+    bool listed = sizes && sizes->rank > 0; /* then each size makes an item, an empty one too */
+    for (size_t i = 0; listed ? i < (size_t)oi_tensor_count(sizes) : at < total; i++) {
         int64_t size = 1;
         if (sizes) {
-            OI_FAIL_IF(sizes->rank > 0 && i >= (size_t)oi_tensor_count(sizes), ONNX_INFER_E_SHAPE_MISMATCH,
-                       "the sizes add up to %lld, axis %lld has %lld", (long long)at, (long long)axis, (long long)total);
-            size = oi_elem_get_int(sizes->dtype, sizes->data, sizes->rank > 0 ? i : 0);
-            OI_FAIL_IF(size < 0 || (sizes->rank == 0 && size == 0), ONNX_INFER_E_INVALID_ARGUMENT, "a size of %lld",
+            size = oi_elem_get_int(sizes->dtype, sizes->data, listed ? i : 0);
+            OI_FAIL_IF(size < 0 || (!listed && size == 0), ONNX_INFER_E_INVALID_ARGUMENT, "a size of %lld",
                        (long long)size);
             if (size > total - at) {
-                OI_FAIL_IF(sizes->rank > 0, ONNX_INFER_E_SHAPE_MISMATCH, "the sizes exceed the %lld of axis %lld",
+                OI_FAIL_IF(listed, ONNX_INFER_E_SHAPE_MISMATCH, "the sizes exceed the %lld of axis %lld",
                            (long long)total, (long long)axis);
                 size = total - at;
             }
@@ -327,6 +326,8 @@ static oi_status split_parts(oi_eval *e, onnx_infer_value *s)
         OI_TRY(push_part(e, s, t, (int32_t)axis, at, size, !sizes && !a->keepdims));
         at += size;
     }
+    OI_FAIL_IF(at != total, ONNX_INFER_E_SHAPE_MISMATCH, "the sizes add up to %lld, axis %lld has %lld", (long long)at,
+               (long long)axis, (long long)total);
     return ONNX_INFER_OK;
 }
 
