@@ -9,9 +9,9 @@
 enum {
     TASK_MACS = 1 << 19, /* a task shorter than this costs more to hand out than it is worth */
     MAX_TASKS = 64,      /* tasks that a long layer is cut into where caches do not ask for more */
-    TILE_PIXELS = 84,   /* pixels that one pass over the weights should at least serve */
+    TILE_PIXELS = 84,    /* pixels that one pass over the weights should at least serve */
     MAX_PHASES = 1 << 16,
-    COPY_SHARE = 150     /* multiply-adds for each float copied into a strip */
+    COPY_SHARE = 150 /* multiply-adds for each float copied into a strip */
 };
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
@@ -197,7 +197,8 @@ static oi_status check_shape(const oi_conv_plan *p)
                "convolution: %zu groups do not divide %zu input and %zu output channels", s->groups, s->c,
                s->oc);
     OI_FAIL_IF(s->transposed && (s->sh > MAX_PHASES || s->sw > MAX_PHASES / s->sh), ONNX_INFER_E_LIMIT,
-               "convolution: strides %zu x %zu of a transposed one are beyond what is supported", s->sh, s->sw);
+               "convolution: strides %zu x %zu of a transposed one are beyond what is supported", s->sh,
+               s->sw);
     /* Everything below works on products of these. */
     size_t in, out, reach_y, reach_x, weights;
     const bool fits = product_fits(s->n, s->c + vl, s->h, s->w, &in) &&

@@ -119,8 +119,8 @@ static void run_dots(const oi_gemm_plan *p, const float *a, size_t lda, const fl
 }
 
 /* The part of a packed B that is needed after panel j at depth k0, or NULL; its length goes to *floats. */
-static const float *following(const oi_gemm_plan *p, const float *b, size_t panel0, size_t panel1, size_t j, size_t k0,
-                              size_t *floats)
+static const float *following(const oi_gemm_plan *p, const float *b, size_t panel0, size_t panel1, size_t j,
+                              size_t k0, size_t *floats)
 {
     const size_t vl = p->kern->vl, vectors = div_up(p->shape.n, vl), k = p->shape.k;
     size_t first;

@@ -16,8 +16,9 @@ static inline size_t oi_panel_vectors(size_t vectors, size_t i, size_t *first)
 }
 
 /*
- * The slice of the next panel (`next`, `floats` long, or NULL) that tile i of a panel fetches ahead while it works through
- * `depth` values of k, a cache line for each. The first tile is busy with its own panel, unless tiles are `few`.
+ * The slice of the next panel (`next`, `floats` long, or NULL) that tile i of a panel fetches ahead while it
+ * works through `depth` values of k, a cache line for each. The first tile is busy with its own panel, unless
+ * tiles are `few`.
  */
 static inline const float *oi_panel_ahead(const float *next, size_t floats, size_t depth, size_t i, bool few)
 {

@@ -64,8 +64,8 @@ static void report(const char *name, double macs, double seconds, double peak)
 }
 
 /*
- * Adds up the shortest time of each task over some runs, so that what else the machine does counts for little. Task
- * times go to best[], which starts at a large value.
+ * Adds up the shortest time of each task over some runs, so that what else the machine does counts for
+ * little. Task times go to best[], which starts at a large value.
  */
 static double shortest(size_t n, const double *best)
 {

@@ -116,7 +116,8 @@ void check_binary(kt *t)
             for (size_t i = 0; i < g.n; i++) {
                 const float u = a[r * g.as + (g.a_scalar ? 0 : i)], v = b[r * g.bs + (g.b_scalar ? 0 : i)];
                 const float want = oi_ref_binary((oi_binary)op, u, v);
-                kt_near(t, "y", r * g.n + i, y[r * g.ys + i], want, op == OI_BINARY_POW ? 2 * ulp_of(want) : 0);
+                kt_near(t, "y", r * g.n + i, y[r * g.ys + i], want,
+                        op == OI_BINARY_POW ? 2 * ulp_of(want) : 0);
             }
         kt_free(t, a, na);
         kt_free(t, b, nb);

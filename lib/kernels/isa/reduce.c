@@ -165,11 +165,11 @@ void OI_KNAME(softmax)(size_t rows, size_t n, const float *x, float *y)
             v_storen(y + i, v_exp(v_sub(v_loadn(x + i, m), t)), m);
             a = v_add(a, v_loadn(y + i, m));
         }
-        const vf s = v_set1(v_sum(v_add(a, b)));
+        const vf s = v_set1(1.0f / v_sum(v_add(a, b)));
         for (i = 0; i + VL <= n; i += VL)
-            v_store(y + i, v_div(v_load(y + i), s));
+            v_store(y + i, v_mul(v_load(y + i), s));
         if (i < n)
-            v_storen(y + i, v_div(v_loadn(y + i, n - i), s), n - i);
+            v_storen(y + i, v_mul(v_loadn(y + i, n - i), s), n - i);
     }
 }
 

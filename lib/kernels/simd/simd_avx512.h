@@ -43,6 +43,9 @@ static inline vf v_sel(vm m, vf t, vf f) { return _mm512_mask_blend_ps(m, f, t);
 static inline float v_sum(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float v_hmax(vf a) { return _mm512_reduce_max_ps(a); }
 static inline float v_hmin(vf a) { return _mm512_reduce_min_ps(a); }
+/* a 2^n for any integer-valued n, rounded once. */
+#define OI_SIMD_SCALEF
+static inline vf v_scalef(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 static inline bool v_any(vm m) { return m != 0; }
 static inline vm v_or(vm a, vm b) { return (vm)(a | b); }
 static inline vm v_none(void) { return 0; }
