@@ -22,6 +22,7 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHON3='$(PYTHON3)'; export PYTHON3;
 
 shell_tests += tests/support/check_includes
+shell_tests += tests/support/check_template
 shell_tests += tests/api/test_install.sh
 EXTRA_DIST += tests/data
 EXTRA_DIST += bench
