@@ -79,3 +79,20 @@ check_suites += tests/unit/test_ops_prepared
 tests_unit_test_ops_prepared_SOURCES = tests/unit/test_ops_prepared.c tests/support/eval_host.c tests/support/eval_host.h
 tests_unit_test_ops_prepared_CPPFLAGS = $(check_cppflags)
 tests_unit_test_ops_prepared_LDADD = $(check_ldadd)
+
+check_suites += tests/unit/test_import
+tests_unit_test_import_SOURCES = tests/unit/test_import.c
+tests_unit_test_import_CPPFLAGS = $(check_cppflags)
+tests_unit_test_import_LDADD = $(check_ldadd)
+
+check_suites += tests/unit/test_hostile
+tests_unit_test_hostile_SOURCES = tests/unit/test_hostile.c
+tests_unit_test_hostile_CPPFLAGS = $(check_cppflags)
+tests_unit_test_hostile_LDADD = $(check_ldadd)
+
+# Replays what a fuzzer has found: make tests/fuzz/fuzz_model. With clang: CC=clang, CFLAGS=-fsanitize=fuzzer-no-link for
+# the library, then link tests/fuzz/fuzz_model.c -DFUZZING with -fsanitize=fuzzer.
+EXTRA_PROGRAMS += tests/fuzz/fuzz_model
+tests_fuzz_fuzz_model_SOURCES = tests/fuzz/fuzz_model.c
+tests_fuzz_fuzz_model_CPPFLAGS = $(check_cppflags)
+tests_fuzz_fuzz_model_LDADD = $(core_ldadd)
