@@ -109,7 +109,8 @@ static bool held_elsewhere(const entry *e)
     return true;
 }
 
-static void add(oi_pack_cache *c, entry *e)
+/* Takes over the entry, also on failure. */
+static oi_status add(oi_pack_cache *c, entry *e)
 {
     size_t kept = 0;
     for (size_t i = 0; i < c->n; i++) {
@@ -124,27 +125,28 @@ static void add(oi_pack_cache *c, entry *e)
         entry **grown = cap < SIZE_MAX / sizeof *grown ? oi_realloc_mem(&c->alloc, c->entry, cap * sizeof *grown) : NULL;
         if (!grown) {
             free_entry(&c->alloc, e);
-            return;
+            return ONNX_INFER_E_OUT_OF_MEMORY;
         }
         c->entry = grown;
         c->cap = cap;
     }
     c->entry[c->n++] = e;
+    return ONNX_INFER_OK;
 }
 
-void oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, const oi_tensor *result)
+oi_status oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, const oi_tensor *result)
 {
     const oi_tensor *in[MAX_IN];
     char attr[MAX_TEXT];
     if (!result->buf || !describe(g, n, attr, in))
-        return;
+        return ONNX_INFER_OK;
     for (uint32_t i = 0; i < n->nin; i++) {
         if (oi_buffer_is_unique(in[i]->buf))
-            return;
+            return ONNX_INFER_OK;
     }
     entry *e = oi_alloc_mem(&c->alloc, sizeof *e);
     if (!e)
-        return;
+        return ONNX_INFER_E_OUT_OF_MEMORY;
     e->op = n->op;
     memcpy(e->attr, attr, sizeof attr);
     e->nin = n->nin;
@@ -152,6 +154,7 @@ void oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, co
         oi_tensor_share(&e->in[i], in[i]);
     oi_tensor_share(&e->result, result);
     pthread_mutex_lock(&c->lock);
-    add(c, e);
+    oi_status st = add(c, e);
     pthread_mutex_unlock(&c->lock);
+    return st;
 }

@@ -12,7 +12,7 @@ void oi_pack_cache_destroy(oi_pack_cache *c); /* accepts NULL */
 /* The result of the node, whose inputs are all constant, if it is known: a reference in *out. Any thread. */
 bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, oi_tensor *out);
 /* Keeps a reference to the result, and to the inputs so that they stay what they are. Only inputs that others hold too
- * are worth it; when nobody else holds them any more the entry goes. Does nothing where memory is short. Any thread. */
-void oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, const oi_tensor *result);
+ * are worth it; when nobody else holds them any more the entry goes. Fails for want of memory only. Any thread. */
+oi_status oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, const oi_tensor *result);
 
 #endif

@@ -110,14 +110,12 @@ static oi_status fold(oi_graph *g, oi_node_id id, oi_pass *p)
     if (!t)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     oi_pack_cache *packs = (n.op->flags & OI_OP_LOWERED_ONLY) && p->rewriter.target ? p->rewriter.target->packs : NULL;
-    oi_status status = ONNX_INFER_OK;
-    if (!packs || !oi_pack_cache_find(packs, g, &n, &t[0])) {
-        status = oi_fold_node(g, id, t);
-        if (packs && !status)
-            oi_pack_cache_add(packs, g, &n, &t[0]);
-    }
+    bool found = packs && oi_pack_cache_find(packs, g, &n, &t[0]);
+    oi_status status = found ? ONNX_INFER_OK : oi_fold_node(g, id, t);
     bool made = !status;
-    if (made)
+    if (made && packs && !found)
+        status = oi_pack_cache_add(packs, g, &n, &t[0]);
+    if (!status)
         status = store(g, &n, t);
     for (uint32_t i = 0; i < n.nout && made; i++)
         oi_tensor_clear(&t[i]);
