@@ -1,9 +1,10 @@
-/* BatchNormalization, and products and sums with one constant for each output channel, into the weights and the bias of
- * the convolution or matrix product before them. */
+/* x * scale + shift by channel, of BatchNormalization and of products and sums with one constant for each channel: into
+ * the weights and the bias of the convolution or matrix product before or behind it, or a depthwise convolution. */
 #include "optimizer/match.h"
 #include "optimizer/rules.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -101,6 +102,7 @@ static int32_t weight_axis(const oi_node *producer, int32_t w_rank)
     return -1;
 }
 
+/* A constant of one element for each channel, along `axis` of its `rank` axes. */
 static oi_value_id channel_const(oi_rewrite *rw, oi_dtype dtype, int32_t rank, int32_t axis, int64_t n, const double *v)
 {
     int64_t dims[OI_MAX_RANK];
@@ -114,6 +116,24 @@ static oi_value_id channel_const(oi_rewrite *rw, oi_dtype dtype, int32_t rank, i
     return oi_rewrite_const(rw, &t);
 }
 
+/* BatchNormalization takes what follows it into its own scale and shift. */
+static oi_status fuse_into_norm(oi_rewrite *rw, const oi_node *n, const oi_node *producer, affine *a)
+{
+    const oi_tensor *gamma = oi_match_const(rw->g, producer->in[1]), *beta = oi_match_const(rw->g, producer->in[2]);
+    if (!gamma || !beta || gamma->rank != 1 || beta->rank != 1 || gamma->dim[0] != a->channels || beta->dim[0] != a->channels ||
+        !oi_dtype_is_float(gamma->dtype) || !oi_dtype_is_float(beta->dtype) || oi_attr_int(producer, "training_mode", 0) ||
+        producer->nout != 1)
+        return ONNX_INFER_OK;
+    for (int64_t c = 0; c < a->channels; c++) {
+        a->shift[c] += element(beta, c) * a->scale[c];
+        a->scale[c] *= element(gamma, c);
+    }
+    oi_value_id in[5] = {producer->in[0], channel_const(rw, gamma->dtype, 1, 0, a->channels, a->scale),
+                         channel_const(rw, beta->dtype, 1, 0, a->channels, a->shift), producer->in[3], producer->in[4]};
+    oi_rewrite_replace(rw, n->out[0], oi_rewrite_node(rw, producer->op, producer->attr, 5, in));
+    return rw->status;
+}
+
 static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
 {
     const oi_graph *g = rw->g;
@@ -124,15 +144,22 @@ static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
     const oi_node producer = g->node[g->value[x].def];
     if (producer.op->domain[0] || producer.nin < 2)
         return ONNX_INFER_OK;
+    const bool norm = oi_match_def(g, x, "BatchNormalization") && producer.nin == 5;
     const oi_fact *w = oi_graph_fact(g, producer.in[1]);
     const oi_tensor *bias = producer.nin > 2 && producer.in[2] != OI_NONE ? oi_match_const(g, producer.in[2]) : NULL;
     const int32_t rank = oi_graph_fact(g, x)->shape.rank, axis = weight_axis(&producer, w->shape.rank);
     bool open_bias = producer.nin > 2 && producer.in[2] != OI_NONE && !bias;
+    affine a = {0};
+    oi_dim channels = rank < 2 ? -1 : oi_graph_fact(g, x)->shape.dim[1];
+    if (!oi_dim_is_number(channels) || channels < 1)
+        return ONNX_INFER_OK;
+    if (norm) {
+        OI_TRY(affine_create(rw, channels, &a));
+        return read_affine(g, &n, side, rank, 1, &a) ? fuse_into_norm(rw, &n, &producer, &a) : ONNX_INFER_OK;
+    }
     if (axis < 0 || open_bias || rank < 2 || w->shape.rank < 2 || !oi_dtype_is_float(w->dtype) || w->dtype != oi_graph_fact(g, x)->dtype)
         return ONNX_INFER_OK;
-    affine a = {0};
-    oi_dim channels = oi_graph_fact(g, x)->shape.dim[1];
-    if (!oi_dim_is_number(channels) || channels < 1 || w->shape.dim[axis] != channels ||
+    if (w->shape.dim[axis] != channels ||
         (bias && !by_channel(bias, rank == 2 ? 2 : 1, rank == 2 ? 1 : 0, channels)))
         return ONNX_INFER_OK;
     OI_TRY(affine_create(rw, channels, &a));
@@ -171,5 +198,131 @@ oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id)
         for (uint32_t side = 0; side < (i ? 2 : 1) && !rw->nreplace && !rw->status; side++)
             OI_TRY(fuse(rw, id, side));
     }
+    return rw->status;
+}
+
+/* --- in front of a convolution ----------------------------------------------------------------------------------- */
+
+static bool no_padding(const oi_node *conv)
+{
+    const oi_ints *pads = oi_attr_field(conv, "pads");
+    for (uint32_t i = 0; pads && pads->at && i < pads->n; i++) {
+        if (pads->at[i])
+            return false;
+    }
+    int64_t automatic = oi_attr_int(conv, "auto_pad", 0); /* NOTSET|SAME_UPPER|SAME_LOWER|VALID */
+    return automatic == 0 || automatic == 3;
+}
+
+/* The affine operator that makes v for one user only, and which of its inputs it is applied to. */
+static bool sole_affine(const oi_graph *g, oi_value_id v, int32_t rank, affine *a, oi_value_id *x)
+{
+    static const char *const ops[] = {"BatchNormalization", "Mul", "Div", "Add", "Sub"};
+    if (!oi_match_single_use(g, v))
+        return false;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        const oi_node *n = oi_match_def(g, v, ops[i]);
+        for (uint32_t side = 0; n && side < (i ? 2 : 1); side++) {
+            if (oi_match_same(g, n->in[side], v) && read_affine(g, n, side, rank, 1, a)) {
+                *x = n->in[side];
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_fact *f = oi_graph_fact(g, n.in[0]);
+    const oi_tensor *w = oi_match_const(g, n.in[1]), *bias = n.nin > 2 && n.in[2] != OI_NONE ? oi_match_const(g, n.in[2]) : NULL;
+    int32_t rank = f->shape.rank;
+    oi_value_id x;
+    affine a = {0};
+    if (rank < 3 || !w || w->rank != rank || w->dtype != f->dtype || !oi_dtype_is_float(w->dtype) ||
+        (n.nin > 2 && n.in[2] != OI_NONE && (!bias || bias->rank != 1 || bias->dim[0] != w->dim[0])) ||
+        !oi_dim_is_number(f->shape.dim[1]) || f->shape.dim[1] < 1 || !oi_match_single_use(g, n.in[0]))
+        return ONNX_INFER_OK;
+    const int64_t channels = f->shape.dim[1], group = oi_attr_int(&n, "group", 1), oc = w->dim[0], per_group = w->dim[1];
+    const int64_t taps = oi_dims_count(rank - 2, w->dim + 2);
+    if (group < 1 || oc % group || per_group * group != channels || (group != 1 && per_group != 1))
+        return ONNX_INFER_OK;
+    OI_TRY(affine_create(rw, channels, &a));
+    if (!sole_affine(g, n.in[0], rank, &a, &x))
+        return ONNX_INFER_OK;
+    bool shifts = false, padded = !no_padding(&n);
+    for (int64_t c = 0; c < channels; c++) {
+        shifts = shifts || a.shift[c] != 0;
+        a.scales = a.scales || a.scale[c] != 1;
+    }
+    if (shifts && padded) /* the pads would have to be shifted too */
+        return ONNX_INFER_OK;
+    const int64_t out_per_group = oc / group;
+    double *sum = oi_arena_array(g->arena, (size_t)oc, sizeof *sum), *scale = oi_arena_array(g->arena, (size_t)oc, sizeof *scale);
+    if (!sum || !scale)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (int64_t o = 0; o < oc; o++) {
+        int64_t first = o / out_per_group * per_group;
+        scale[o] = a.scale[first];
+        sum[o] = bias ? element(bias, o) : 0;
+        for (int64_t i = 0; i < per_group * taps && shifts; i++)
+            sum[o] += oi_elem_get_double(w->dtype, w->data, (size_t)(o * per_group * taps + i)) * a.shift[first + i / taps];
+    }
+    oi_value_id in[3] = {x, n.in[1], n.nin > 2 ? n.in[2] : OI_NONE};
+    const oi_dtype dtype = w->dtype;
+    if (a.scales) {
+        oi_value_id factor = group == 1 ? channel_const(rw, dtype, rank, 1, channels, a.scale)
+                                        : channel_const(rw, dtype, rank, 0, oc, scale);
+        oi_value_id mul[2] = {in[1], factor};
+        in[1] = oi_rewrite_op(rw, "", "Mul", "", 2, mul);
+    }
+    if (shifts)
+        in[2] = channel_const(rw, dtype, 1, 0, oc, sum);
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, n.op, n.attr, in[2] == OI_NONE ? 2 : 3, in));
+    return rw->status;
+}
+
+/* --- as a convolution -------------------------------------------------------------------------------------------- */
+
+/* BatchNormalization, or a product and then a sum, as a depthwise convolution of 1x1: one step that keeps the blocked
+ * layout and takes an activation. */
+oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id)
+{
+    enum { FEWEST_CHANNELS = 8 };
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_fact out = *oi_graph_fact(g, n.out[0]);
+    affine last = {0}, first = {0};
+    oi_value_id x = OI_NONE, inner = OI_NONE;
+    if (out.dtype != ONNX_INFER_FLOAT || out.shape.rank != 4 || !oi_shape_is_concrete(&out.shape) ||
+        out.shape.dim[1] < FEWEST_CHANNELS || n.op->domain[0])
+        return ONNX_INFER_OK;
+    const int64_t channels = out.shape.dim[1];
+    OI_TRY(affine_create(rw, channels, &last));
+    OI_TRY(affine_create(rw, channels, &first));
+    if (oi_match_def(g, n.out[0], "BatchNormalization")) {
+        if (!read_batch_norm(g, &n, &last) || !oi_match_same(g, n.in[0], n.out[0]))
+            return ONNX_INFER_OK;
+        x = n.in[0];
+    } else {
+        for (uint32_t side = 0; n.nin == 2 && side < 2 && x == OI_NONE; side++) {
+            inner = n.in[side];
+            if (oi_match_same(g, inner, n.out[0]) && read_affine(g, &n, side, 4, 1, &last) && oi_match_def(g, inner, "Mul"))
+                (void)sole_affine(g, inner, 4, &first, &x);
+        }
+        if (x == OI_NONE)
+            return ONNX_INFER_OK;
+        for (int64_t c = 0; c < channels; c++) {
+            last.shift[c] += first.shift[c] * last.scale[c];
+            last.scale[c] *= first.scale[c];
+        }
+    }
+    char attrs[64];
+    snprintf(attrs, sizeof attrs, "group=%lld, kernel_shape=[1,1]", (long long)channels);
+    oi_value_id in[3] = {x, channel_const(rw, ONNX_INFER_FLOAT, 4, 0, channels, last.scale),
+                         channel_const(rw, ONNX_INFER_FLOAT, 1, 0, channels, last.shift)};
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_op(rw, "", "Conv", attrs, 3, in));
     return rw->status;
 }

@@ -23,6 +23,9 @@ static const oi_rule declutter_rules[] = {
     {"views", NULL, oi_rule_views},
     {"casts", "Cast", oi_rule_casts},
     {"scale and shift", NULL, oi_rule_affine},
+    {"scale and shift before", "Conv", oi_rule_affine_before},
+    {"factor", "Mul", oi_rule_scalar_up},
+    {"factor", "Div", oi_rule_scalar_up},
     {"hard sigmoid", "Div", oi_rule_hard_sigmoid},
     {"hard sigmoid", "Mul", oi_rule_hard_sigmoid},
     {"hard swish", "Mul", oi_rule_hard_swish},
@@ -57,6 +60,17 @@ static const pass_entry declutter_passes[] = {
     {"dead code", oi_pass_dead},
 };
 
+static const oi_rule prepare_rules[] = {
+    {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv},
+    {"scale and shift as Conv", "Add", oi_rule_affine_conv},
+    {"scale and shift as Conv", "Sub", oi_rule_affine_conv},
+};
+
+static oi_status pass_prepare(oi_graph *g, oi_pass *p)
+{
+    return oi_rewrite_run(g, prepare_rules, sizeof prepare_rules / sizeof *prepare_rules, &p->rewriter);
+}
+
 static oi_status pass_layout(oi_graph *g, oi_pass *p)
 {
     return oi_rewrite_run(g, oi_layout_rules, oi_layout_rule_count, &p->rewriter);
@@ -68,6 +82,7 @@ static oi_status pass_epilogues(oi_graph *g, oi_pass *p)
 }
 
 static const pass_entry lower_passes[] = {
+    {"prepare", pass_prepare},
     {"lower", oi_pass_lower},
     {"layout", pass_layout},
     {"epilogues", pass_epilogues},

@@ -19,6 +19,12 @@ oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id);          /* Cast(Cast(x)
 /* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Mul, Div, Add and Sub */
 oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id);         /* ... behind Conv, ConvTranspose or Gemm -> into its weights */
 
+oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id);  /* ... in front of Conv without pads -> into its weights */
+oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id);    /* ... by itself -> depthwise Conv of 1x1; for lowering */
+
+/* move_scalar.c: x * c and x / c with a scalar constant travel against the data, to where weights take them in */
+oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id);      /* Mul(Transpose(x), c) -> Transpose(Mul(x, c)), ... */
+
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */
 oi_status oi_rule_hard_swish(oi_rewrite *rw, oi_node_id id);     /* x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 -> HardSwish */

@@ -88,6 +88,27 @@ static const pass_case cases[] = {
     {"gemm takes scale and shift",
      "input x float32 2x3\n const w float32 5x3 random\n const c float32 5 random\n const s float32 5 random\n a = Gemm(x, w, c) {transB=1}\n"
      "b = Mul(a, s)\n y = Sub(s, b)\n output y", "Gemm"},
+    {"batch norm takes scale and shift",
+     "input x float32 1x3x8x8\n const s float32 3 random\n const b float32 3 random\n const v float32 3 = 1 2 3\n"
+     "const t float32 1x3x1x1 random\n r = Relu(x)\n a = BatchNormalization(r, s, b, s, v)\n c = Mul(a, t)\n y = Add(c, t)\n output y",
+     "Relu BatchNormalization"},
+    {"conv takes scale and shift in front of it",
+     "input x float32 1x3x8x8\n const s float32 3x1x1 random\n const t float32 1x3x1x1 random\n const w float32 4x3x3x3 random\n"
+     "r = Relu(x)\n a = Mul(r, s)\n c = Add(a, t)\n y = Conv(c, w)\n output y", "Relu Conv"},
+    {"depthwise conv takes a scalar in front of it",
+     "input x float32 1x3x8x8\n const s float32 1 = 3\n const w float32 6x1x3x3 random\n const b float32 6 random\n"
+     "r = Relu(x)\n a = Sub(r, s)\n y = Conv(a, w, b) {group=3}\n output y", "Relu Conv"},
+    {"padded conv takes a scale but no shift",
+     "input x float32 1x3x8x8\n const s float32 1 = 3\n const w float32 4x3x3x3 random\n r = Relu(x)\n a = Add(r, s)\n"
+     "c = Mul(a, s)\n y = Conv(c, w) {pads=[1,1,1,1]}\n output y", "Relu Add Conv"},
+    {"a factor travels into the weights",
+     "input x float32 2x4x6\n input z float32 2x2x4x3\n const w float32 6x6 random\n const b float32 6 random\n"
+     "const s int64 4 = 2 4 2 3\n const e float32 scalar = 8\n a = MatMul(x, w)\n c = Add(b, a)\n d = Reshape(c, s)\n"
+     "f = Transpose(d) {perm=[0,2,1,3]}\n g = Transpose(z) {perm=[0,1,3,2]}\n h = MatMul(f, g)\n y = Div(h, e)\n output y",
+     "MatMul Add Reshape Transpose Transpose MatMul"},
+    {"a factor stays where nothing takes it",
+     "input x float32 2x4x6\n const e float32 scalar = 8\n r = Relu(x)\n a = Transpose(r) {perm=[0,2,1]}\n y = Div(a, e)\n output y",
+     "Relu Transpose Div"},
     {"hard swish of Paddle",
      "input x float32 2x3\n const three float32 1 = 3\n const six float32 1 = 6\n const zero float32 scalar = 0\n"
      "const top float32 scalar = 6\n r = Neg(x)\n a = Add(r, three)\n b = Clip(a, zero, top)\n c = Mul(r, b)\n y = Div(c, six)\n output y",
