@@ -262,6 +262,10 @@ static void plan_split(oi_conv_plan *p, size_t out, size_t width, size_t row_flo
         strips = max_size(strips, min_size((size_t)(want + 0.5), most));
     }
     p->rows = max_size(div_up(out, max_size(strips, 1)), 1);
+    /* Strips of flattened pixels end where a tile does. */
+    const size_t tile = p->kern->max_mr[2];
+    if (width == 1 && p->rows > tile)
+        p->rows = div_up(p->rows, tile) * tile;
     p->strips = max_size(div_up(out, p->rows), 1);
     size_t chunks = 1;
     if ((double)p->strips < want)
