@@ -144,6 +144,24 @@ run_check() {
     echo "make check: $passed passed, $failed failed"
 }
 
+# run_suite NAME LIMIT COMMAND...: runs a command that ends with "N passed, M failed" or exit status 77 (skipped, the
+# reason in its last line), for at most LIMIT seconds; shows what it prints but for the passes.
+run_suite() {
+    local name=$1 limit=$2 log=$ONNX_INFER_CACHE/logs/$1.log begun=$SECONDS rc=0 took p f
+    shift 2
+    say "$name: $*"
+    { timeout -k 10 "$limit" "$@" </dev/null 2>&1 || echo $? >"$log.rc"; } | tee "$log" | { grep -v '^pass ' || true; }
+    if [ -e "$log.rc" ]; then rc=$(cat "$log.rc") && rm "$log.rc"; fi
+    took="$((SECONDS - begun)) s"
+    if [ "$rc" = 77 ]; then
+        count "$name" 0 0 "skipped: $(tail -n 1 "$log" | sed 's/^skipped: //')"
+        return
+    fi
+    [ "$rc" != 124 ] || took="stopped after $limit s"
+    read -r p f < <(tally "$log" "$rc")
+    count "$name" "$p" "$f" "$took"
+}
+
 # summarize: prints the summary and the sum, and fails if anything did.
 summarize() {
     say "Summary"
