@@ -106,3 +106,4 @@ core_sources += lib/ops/op_find.c
 core_sources += lib/ops/op_sequence.c
 core_sources += lib/ops/op_matmul_blas.c lib/ops/op_matmul_blas.h
 EXTRA_DIST += lib/ops/TEMPLATE.c
+core_sources += lib/ops/op_attention.c
