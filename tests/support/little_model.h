@@ -1,0 +1,27 @@
+/* Writes little ONNX models from C, for tests: graphs as text, straight to the wire format. */
+#ifndef TESTS_SUPPORT_LITTLE_MODEL_H
+#define TESTS_SUPPORT_LITTLE_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    uint8_t *at;
+    size_t n, cap;
+} little_bytes; /* freed with little_free */
+
+void little_free(little_bytes *b);
+
+/* A graph (GraphProto) from lines:
+ *   in x float 2xNx?         an input: element type float, int64 or bool; dims: numbers, names, ? for none given; "scalar"
+ *   info x float 2x3         a value_info entry
+ *   const w float 2x2 1 2 3 4
+ *   y = Add(x, w) axis=1     a node; several outputs and inputs are separated by commas, "_" leaves one out;
+ *                            attributes are integers, or names of graphs in `sub` after '@': body=@0
+ *   out y float 2xN          an output
+ * Ends the program on a line that it does not understand. */
+little_bytes little_graph(const char *text, const little_bytes *sub);
+/* The graph as a model of opset 17. */
+little_bytes little_model(const little_bytes *graph);
+
+#endif
