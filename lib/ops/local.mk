@@ -107,3 +107,6 @@ core_sources += lib/ops/op_sequence.c
 core_sources += lib/ops/op_matmul_blas.c lib/ops/op_matmul_blas.h
 EXTRA_DIST += lib/ops/TEMPLATE.c
 core_sources += lib/ops/op_attention.c
+core_sources += lib/ops/op_einsum.c
+core_sources += lib/ops/op_rotary.c
+core_sources += lib/ops/op_nms.c
