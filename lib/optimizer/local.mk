@@ -21,3 +21,4 @@ core_sources += lib/optimizer/pass_subgraph.c
 core_sources += lib/optimizer/pack_cache.c
 core_sources += lib/optimizer/pack_cache.h
 core_sources += lib/optimizer/move_scalar.c
+core_sources += lib/optimizer/lower_views.c

@@ -90,3 +90,25 @@ oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id)
         return move_up(rw, n.out[0], n.in[0], c);
     return ONNX_INFER_OK;
 }
+
+/* MatMul(a * c, b * d) = MatMul(a * (c d), b) */
+oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    double c[2];
+    oi_value_id x[2];
+    for (uint32_t side = 0; side < 2; side++) {
+        const oi_node *mul = oi_match_def(g, n.in[side], "Mul");
+        if (!mul || !oi_match_single_use(g, n.in[side]) || !oi_match_scalar(g, mul->in[1], &c[side]) ||
+            !oi_match_same(g, mul->in[0], n.in[side]))
+            return ONNX_INFER_OK;
+        x[side] = mul->in[0];
+    }
+    const oi_dtype dtype = oi_graph_fact(g, n.out[0])->dtype;
+    if (dtype != ONNX_INFER_FLOAT)
+        return ONNX_INFER_OK;
+    x[0] = scaled(rw, x[0], c[0] * c[1], dtype);
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, n.op, n.attr, 2, x));
+    return rw->status;
+}

@@ -26,6 +26,7 @@ static const oi_rule declutter_rules[] = {
     {"scale and shift before", "Conv", oi_rule_affine_before},
     {"factor", "Mul", oi_rule_scalar_up},
     {"factor", "Div", oi_rule_scalar_up},
+    {"two factors", "MatMul", oi_rule_two_factors},
     {"hard sigmoid", "Div", oi_rule_hard_sigmoid},
     {"hard sigmoid", "Mul", oi_rule_hard_sigmoid},
     {"hard swish", "Mul", oi_rule_hard_swish},
@@ -76,6 +77,15 @@ static oi_status pass_layout(oi_graph *g, oi_pass *p)
     return oi_rewrite_run(g, oi_layout_rules, oi_layout_rule_count, &p->rewriter);
 }
 
+static const oi_rule view_rules[] = {
+    {"product in views", NULL, oi_rule_product_in_views},
+};
+
+static oi_status pass_views(oi_graph *g, oi_pass *p)
+{
+    return oi_rewrite_run(g, view_rules, sizeof view_rules / sizeof *view_rules, &p->rewriter);
+}
+
 static oi_status pass_epilogues(oi_graph *g, oi_pass *p)
 {
     return oi_rewrite_run(g, oi_epilogue_rules, oi_epilogue_rule_count, &p->rewriter);
@@ -85,6 +95,7 @@ static const pass_entry lower_passes[] = {
     {"prepare", pass_prepare},
     {"lower", oi_pass_lower},
     {"layout", pass_layout},
+    {"views", pass_views},
     {"epilogues", pass_epilogues},
     {"constants", oi_pass_fold},
     {"dead code", oi_pass_dead},

@@ -24,6 +24,10 @@ oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id);    /* ... by itsel
 
 /* move_scalar.c: x * c and x / c with a scalar constant travel against the data, to where weights take them in */
 oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id);      /* Mul(Transpose(x), c) -> Transpose(Mul(x, c)), ... */
+oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, b d) -> MatMul(a (c d), b) */
+
+/* lower_views.c */
+oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(Reshape(x))) -> GemmPacked(x) */
 
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */

@@ -105,7 +105,10 @@ static const pass_case cases[] = {
      "input x float32 2x4x6\n input z float32 2x2x4x3\n const w float32 6x6 random\n const b float32 6 random\n"
      "const s int64 4 = 2 4 2 3\n const e float32 scalar = 8\n a = MatMul(x, w)\n c = Add(b, a)\n d = Reshape(c, s)\n"
      "f = Transpose(d) {perm=[0,2,1,3]}\n g = Transpose(z) {perm=[0,1,3,2]}\n h = MatMul(f, g)\n y = Div(h, e)\n output y",
-     "MatMul Add Reshape Transpose Transpose MatMul"},
+     "Transpose MatMul Add Reshape Transpose MatMul"},
+    {"factors of both operands become one",
+     "input x float32 2x4x6\n input z float32 2x6x5\n const c float32 1 = 3\n const d float32 1 = 0.5\n r = Relu(x)\n q = Relu(z)\n"
+     "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Mul Relu MatMul"},
     {"a factor stays where nothing takes it",
      "input x float32 2x4x6\n const e float32 scalar = 8\n r = Relu(x)\n a = Transpose(r) {perm=[0,2,1]}\n y = Div(a, e)\n output y",
      "Relu Transpose Div"},
@@ -264,6 +267,20 @@ START_TEST(stops_after_n_changes)
 }
 END_TEST
 
+START_TEST(lowered_products_look_through_views)
+{
+    oi_graph *g = graph_from_text("input x float32 2x4x6\n const s int64 2 = -1 6\n const t int64 3 = 2 4 5\n const w float32 6x5 random\n"
+                                  "const b float32 5 random\n r = Reshape(x, s)\n p = Gemm(r, w, b)\n q = Reshape(p, t)\n"
+                                  "y = Relu(q)\n output y");
+    oi_optimize_options o = {.strict = true};
+    ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_LOWERED, target(), &o), ONNX_INFER_OK);
+    char *ops = graph_ops(g);
+    ck_assert_str_eq(ops, "GemmPacked");
+    free(ops);
+    oi_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(large_constants_stay_unfolded)
 {
     const char *text = "const a float32 1024x1024 random\n const b float32 1024x1024 random\n input x float32 1024\n c = Add(a, b)\n"
@@ -326,6 +343,7 @@ int main(void)
     tcase_add_test(t, undone_rewrites_leave_the_graph_as_it_was);
     tcase_add_test(t, endless_rules_are_stopped);
     tcase_add_test(t, stops_after_n_changes);
+    tcase_add_test(t, lowered_products_look_through_views);
     tcase_add_test(t, large_constants_stay_unfolded);
     tcase_add_test(t, specialized_graphs_know_their_sizes);
     suite_add_tcase(s, t);
