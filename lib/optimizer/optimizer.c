@@ -78,7 +78,9 @@ static oi_status pass_layout(oi_graph *g, oi_pass *p)
 }
 
 static const oi_rule view_rules[] = {
-    {"product in views", NULL, oi_rule_product_in_views},
+    {"view behind a product", NULL, oi_rule_product_in_views},
+    {"views", NULL, oi_rule_views},
+    {"idle operator", NULL, oi_rule_idle},
 };
 
 static oi_status pass_views(oi_graph *g, oi_pass *p)

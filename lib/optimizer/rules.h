@@ -27,7 +27,7 @@ oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id);      /* Mul(Transpos
 oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, b d) -> MatMul(a (c d), b) */
 
 /* lower_views.c */
-oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(Reshape(x))) -> GemmPacked(x) */
+oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */

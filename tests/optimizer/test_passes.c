@@ -108,7 +108,7 @@ static const pass_case cases[] = {
      "Transpose MatMul Add Reshape Transpose MatMul"},
     {"factors of both operands become one",
      "input x float32 2x4x6\n input z float32 2x6x5\n const c float32 1 = 3\n const d float32 1 = 0.5\n r = Relu(x)\n q = Relu(z)\n"
-     "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Mul Relu MatMul"},
+     "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Relu Mul MatMul"},
     {"a factor stays where nothing takes it",
      "input x float32 2x4x6\n const e float32 scalar = 8\n r = Relu(x)\n a = Transpose(r) {perm=[0,2,1]}\n y = Div(a, e)\n output y",
      "Relu Transpose Div"},
