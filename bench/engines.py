@@ -79,7 +79,7 @@ class OnnxInfer:
         return handle
 
     def bind(self, inputs):
-        self.arrays = [np.ascontiguousarray(value) for value in inputs]
+        self.arrays = [np.asarray(value, order="C") for value in inputs]
         handles = [self.make("onnx_infer_tensor_wrap", ctypes.c_int32(DTYPES[value.dtype.name]), ctypes.c_int32(value.ndim),
                              (ctypes.c_int64 * value.ndim)(*value.shape), ctypes.c_void_p(value.ctypes.data),
                              ctypes.c_size_t(value.nbytes), None, None) for value in self.arrays]

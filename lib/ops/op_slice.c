@@ -17,9 +17,10 @@ static oi_status import_slice(oi_import *im)
 static void clamp_axis(int64_t size, int64_t start, int64_t end, int64_t step, int64_t *first, int64_t *count)
 {
     int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-    start = start < 0 && start < -size ? low : start < 0 ? start + size : start;
+    int64_t lowest_start = size ? 0 : low; /* for negative steps too, unlike numpy */
+    start = start < 0 && start < -size ? lowest_start : start < 0 ? start + size : start;
     end = end < 0 && end < -size ? low : end < 0 ? end + size : end;
-    start = start < low ? low : start > high ? high : start;
+    start = start < lowest_start ? lowest_start : start > high ? high : start;
     end = end < low ? low : end > high ? high : end;
     *first = start;
     if (step > 0)

@@ -235,11 +235,11 @@ def gemm(d):
 def reduce(d):
     case, op = Case(d), d.pick(*REDUCE)
     shape = d.shape(1, 5, zero=False)
-    value = d.values(shape, d.pick("float32", "float32", "float32", "int32") if op in ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd") else "float32")
+    value = d.values(shape, d.pick("float32", "float32", "float32", "int32") if op in ("ReduceSum", "ReduceMax", "ReduceMin") else "float32")
     if op.startswith("Arg"):
         return case.output(case.node(op, case.input(value), axis=d.int(-len(shape), len(shape) - 1), keepdims=d.int(0, 1),
                                      select_last_index=d.int(0, 1)))
-    if op == "ReduceProd" and value.dtype.kind == "f":
+    if op == "ReduceProd":
         value = np.sign(value) * (1 + value / 50)
     axes = [axis - (len(shape) if d.flip(0.3) else 0) for axis in range(len(shape)) if d.flip()]
     inputs = [case.input(value)] + ([case.constant(np.array(axes, np.int64))] if axes or d.flip() else [])
