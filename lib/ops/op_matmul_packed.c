@@ -119,10 +119,7 @@ static oi_status prepare_packed(oi_prepare *p)
                            .b_packed = true};
     s->act = a->act;
     s->args.lda = shape.k, s->args.ldc = s->args.ldr = shape.n;
-    OI_TRY(finish(p, s, &shape, run_packed));
-    /* A product in several passes over k keeps its partial sums in the output. */
-    p->step->in_place = p->step->nin > 3 && s->plan.kc >= shape.k ? 3 : -1;
-    return ONNX_INFER_OK;
+    return finish(p, s, &shape, run_packed); /* not in place: partial sums may pass through the output */
 }
 
 static oi_status eval_gemm(oi_eval *e)
