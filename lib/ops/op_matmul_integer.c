@@ -1,0 +1,256 @@
+/* Matrix products of bytes: MatMulInteger, QLinearMatMul. */
+#include "ops/loop.h"
+#include "ops/op_matmul.h"
+
+#include <math.h>
+#include <string.h>
+
+/* How many zero points or scales an operand has: one, or one a row of A (a column of B). */
+static bool fits(const oi_tensor *t, int64_t rows)
+{
+    int64_t n = t ? oi_tensor_count(t) : 1;
+    return n == 1 || n == rows;
+}
+
+/* --- infer --- */
+
+static oi_status infer_shape(oi_infer *x, uint32_t ia, uint32_t ib, oi_dtype dtype)
+{
+    oi_shape a = x->in[ia]->shape, b = x->in[ib]->shape;
+    if (a.rank < 0 || b.rank < 0) {
+        oi_infer_set_fresh(x, 0, dtype, -1);
+        return ONNX_INFER_OK;
+    }
+    OI_FAIL_IF(a.rank == 0 || b.rank == 0, ONNX_INFER_E_SHAPE_MISMATCH, "%s: scalars cannot be multiplied", x->op->name);
+    oi_dim ka = a.dim[a.rank - 1], kb = b.dim[b.rank > 1 ? b.rank - 2 : 0], dims[OI_MAX_RANK];
+    OI_FAIL_IF(oi_dim_is_number(ka) && oi_dim_is_number(kb) && ka != kb, ONNX_INFER_E_SHAPE_MISMATCH,
+               "%s: the rows of A have %lld elements, the columns of B %lld", x->op->name, (long long)ka, (long long)kb);
+    int32_t left = a.rank > 2 ? a.rank - 2 : 0, right = b.rank > 2 ? b.rank - 2 : 0, rank = left > right ? left : right;
+    for (int32_t i = 0; i < rank; i++) {
+        oi_dim u = i < rank - left ? 1 : a.dim[i - (rank - left)], v = i < rank - right ? 1 : b.dim[i - (rank - right)];
+        dims[i] = oi_dim_broadcast(x->syms, u, v);
+    }
+    if (a.rank > 1)
+        dims[rank++] = a.dim[a.rank - 2];
+    if (b.rank > 1)
+        dims[rank++] = b.dim[b.rank - 1];
+    oi_infer_set(x, 0, dtype, rank, dims);
+    return ONNX_INFER_OK;
+}
+
+static oi_status infer_integer(oi_infer *x)
+{
+    return infer_shape(x, 0, 1, ONNX_INFER_INT32);
+}
+
+static oi_status infer_quantized(oi_infer *x)
+{
+    return infer_shape(x, 0, 3, x->in[7]->dtype);
+}
+
+/* --- products --- */
+
+typedef struct {
+    oi_matmul_shape s;
+    oi_dtype a_type, b_type;
+    bool a_zero_rows, b_zero_columns; /* zero points one a row of A, one a column of B */
+    bool requantize;
+    /* of QLinearMatMul: */
+    oi_dtype scale_type, y_type;
+    bool a_scale_rows, b_scale_columns;
+} product_state;
+
+enum { RUN = 64 };
+
+/* sum[j] += a * b[j]; runs of a fixed length become vectors. */
+static void add_row(int64_t n, int32_t a, const int16_t *restrict b, int32_t *restrict sum)
+{
+    int64_t j = 0;
+    for (; n - j >= RUN; j += RUN) {
+        for (int64_t k = 0; k < RUN; k++)
+            sum[j + k] += a * b[j + k];
+    }
+    for (; j < n; j++)
+        sum[j] += a * b[j];
+}
+
+static int32_t byte_at(oi_dtype t, const void *data, int64_t i)
+{
+    return t == ONNX_INFER_INT8 ? ((const int8_t *)data)[i] : ((const uint8_t *)data)[i];
+}
+
+typedef struct {
+    const void *a, *a_zero, *b, *b_zero;
+    const void *a_scale, *b_scale, *y_scale, *y_zero;
+    void *y;
+} product_data;
+
+static void store_row(const product_state *p, const product_data *d, int64_t row, int64_t from, int64_t n, const int32_t *sum, int64_t to)
+{
+    if (!p->requantize) {
+        memcpy((int32_t *)d->y + to, sum, (size_t)n * sizeof *sum);
+        return;
+    }
+    double a_scale = oi_elem_get_double(p->scale_type, d->a_scale, p->a_scale_rows ? (size_t)row : 0);
+    double y_scale = oi_elem_get_double(p->scale_type, d->y_scale, 0);
+    int32_t zero = byte_at(p->y_type, d->y_zero, 0);
+    double low = p->y_type == ONNX_INFER_INT8 ? -128 : 0, high = p->y_type == ONNX_INFER_INT8 ? 127 : 255;
+    for (int64_t j = 0; j < n; j++) {
+        double b_scale = oi_elem_get_double(p->scale_type, d->b_scale, p->b_scale_columns ? (size_t)(from + j) : 0);
+        double v = rint((double)sum[j] * (double)(float)(a_scale * b_scale / y_scale)) + zero;
+        ((uint8_t *)d->y)[to + j] = (uint8_t)(int32_t)(v < low ? low : v > high ? high : v);
+    }
+}
+
+enum { COLUMNS = 256, DEPTH = 64, ROWS = 16 };
+
+/* Rows [first, end) of one product, block by block: a block of B is widened once for up to ROWS rows of A. */
+static void multiply(const product_state *p, const product_data *d, size_t batch, int64_t first, int64_t end)
+{
+    int16_t wide[DEPTH][COLUMNS];
+    int32_t sum[ROWS][COLUMNS];
+    const int64_t n = p->s.n, depth = p->s.k;
+    const int64_t a0 = (int64_t)p->s.a_offset[batch], b0 = (int64_t)p->s.b_offset[batch];
+    for (int64_t i = first; i < end; i += ROWS) {
+        int64_t rows = end - i < ROWS ? end - i : ROWS;
+        for (int64_t j = 0; j < n; j += COLUMNS) {
+            int64_t columns = n - j < COLUMNS ? n - j : COLUMNS;
+            memset(sum, 0, sizeof sum);
+            for (int64_t k = 0; k < depth; k += DEPTH) {
+                int64_t some = depth - k < DEPTH ? depth - k : DEPTH;
+                for (int64_t t = 0; t < some; t++) {
+                    for (int64_t c = 0; c < columns; c++) {
+                        int32_t zero = d->b_zero ? byte_at(p->b_type, d->b_zero, p->b_zero_columns ? j + c : 0) : 0;
+                        wide[t][c] = (int16_t)(byte_at(p->b_type, d->b, b0 + (k + t) * n + j + c) - zero);
+                    }
+                }
+                for (int64_t r = 0; r < rows; r++) {
+                    int32_t zero = d->a_zero ? byte_at(p->a_type, d->a_zero, p->a_zero_rows ? i + r : 0) : 0;
+                    for (int64_t t = 0; t < some; t++)
+                        add_row(columns, byte_at(p->a_type, d->a, a0 + (i + r) * depth + k + t) - zero, wide[t], sum[r]);
+                }
+            }
+            for (int64_t r = 0; r < rows; r++)
+                store_row(p, d, i + r, j, columns, sum[r], ((int64_t)batch * p->s.m + i + r) * n + j);
+        }
+    }
+}
+
+/* --- the operators: inputs of QLinearMatMul, and those of MatMulInteger under the same names --- */
+
+extern const oi_op oi_op_QLinearMatMul;
+
+typedef struct {
+    uint32_t a, a_zero, b, b_zero;
+} product_inputs;
+
+static product_inputs inputs_of(const oi_op *op)
+{
+    return op == &oi_op_QLinearMatMul ? (product_inputs){0, 2, 3, 5} : (product_inputs){0, 2, 1, 3};
+}
+
+static bool is_byte(const oi_tensor *t)
+{
+    return t->dtype == ONNX_INFER_INT8 || t->dtype == ONNX_INFER_UINT8;
+}
+
+/* `in[i]` NULL: left out. */
+static oi_status make_state(const oi_op *op, uint32_t nin, const oi_tensor *const *in, void *(*mem)(void *host, size_t bytes), void *host,
+                            product_state *p)
+{
+    product_inputs at = inputs_of(op);
+    const oi_tensor *a = in[at.a], *b = in[at.b], *a_zero = at.a_zero < nin ? in[at.a_zero] : NULL, *b_zero = at.b_zero < nin ? in[at.b_zero] : NULL;
+    memset(p, 0, sizeof *p);
+    OI_FAIL_IF(!a || !b || !is_byte(a) || !is_byte(b) || (a_zero && a_zero->dtype != a->dtype) || (b_zero && b_zero->dtype != b->dtype),
+               ONNX_INFER_E_UNSUPPORTED_TYPE, "%s: the matrices and their zero points must be int8 or uint8", op->name);
+    OI_TRY(oi_matmul_resolve(a->rank, a->dim, b->rank, b->dim, mem, host, &p->s));
+    p->a_type = a->dtype;
+    p->b_type = b->dtype;
+    bool good = fits(a_zero, p->s.m) && fits(b_zero, p->s.n);
+    p->a_zero_rows = a_zero && oi_tensor_count(a_zero) > 1;
+    p->b_zero_columns = b_zero && oi_tensor_count(b_zero) > 1;
+    if (op == &oi_op_QLinearMatMul) {
+        for (uint32_t i = 0; i < 8; i++)
+            OI_FAIL_IF(!in[i], ONNX_INFER_E_INVALID_MODEL, "%s: input %u is missing", op->name, i);
+        OI_FAIL_IF(!oi_dtype_is_float(in[1]->dtype) || in[4]->dtype != in[1]->dtype || in[6]->dtype != in[1]->dtype || !is_byte(in[7]),
+                   ONNX_INFER_E_UNSUPPORTED_TYPE, "%s: scales must be of one floating type and results int8 or uint8", op->name);
+        good = good && fits(in[1], p->s.m) && fits(in[4], p->s.n) && oi_tensor_count(in[6]) == 1 && oi_tensor_count(in[7]) == 1;
+        p->requantize = true;
+        p->scale_type = in[1]->dtype;
+        p->y_type = in[7]->dtype;
+        p->a_scale_rows = oi_tensor_count(in[1]) > 1;
+        p->b_scale_columns = oi_tensor_count(in[4]) > 1;
+    }
+    OI_FAIL_IF(!good, ONNX_INFER_E_SHAPE_MISMATCH, "%s: scales or zero points do not fit the matrices", op->name);
+    return ONNX_INFER_OK;
+}
+
+static product_data data_of(const product_state *p, uint32_t nin, const void *const *in, void *y)
+{
+    if (p->requantize)
+        return (product_data){in[0], in[2], in[3], in[5], in[1], in[4], in[6], in[7], y};
+    return (product_data){.a = in[0], .b = in[1], .a_zero = nin > 2 ? in[2] : NULL, .b_zero = nin > 3 ? in[3] : NULL, .y = y};
+}
+
+static void *scratch(void *host, size_t bytes)
+{
+    return oi_eval_scratch(host, bytes);
+}
+
+static oi_status eval(oi_eval *e)
+{
+    product_state p;
+    const void *data[8] = {NULL};
+    for (uint32_t i = 0; i < e->nin && i < 8; i++)
+        data[i] = e->in[i] ? e->in[i]->data : NULL;
+    OI_TRY(make_state(e->op, e->nin, e->in, scratch, e, &p));
+    oi_tensor *y;
+    OI_TRY(oi_eval_out(e, 0, p.requantize ? p.y_type : ONNX_INFER_INT32, p.s.rank, p.s.dim, &y));
+    product_data d = data_of(&p, e->nin, data, y->data);
+    for (size_t b = 0; b < p.s.batch; b++)
+        multiply(&p, &d, b, 0, p.s.m);
+    return ONNX_INFER_OK;
+}
+
+static oi_status run(const oi_run *r, uint32_t task)
+{
+    const product_state *p = r->step->state;
+    product_data d = data_of(p, r->step->nin, r->in, r->out[0]);
+    int64_t groups = (p->s.m + ROWS - 1) / ROWS, first = (int64_t)task % groups * ROWS;
+    multiply(p, &d, (size_t)((int64_t)task / groups), first, first + ROWS < p->s.m ? first + ROWS : p->s.m);
+    return ONNX_INFER_OK;
+}
+
+static void *arena_mem(void *host, size_t bytes)
+{
+    return oi_arena_mem(host, bytes);
+}
+
+static oi_status prepare(oi_prepare *q)
+{
+    oi_step *step = q->step;
+    const oi_tensor *in[8] = {NULL};
+    product_state *p = oi_arena_mem(q->arena, sizeof *p);
+    if (!p)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < step->nin && i < 8; i++)
+        in[i] = step->in[i].dtype ? &step->in[i] : NULL;
+    OI_TRY(make_state(step->op, step->nin, in, arena_mem, q->arena, p));
+    if (oi_tensor_count(&step->out[0]) == 0 || (int64_t)p->s.batch * ((p->s.m + ROWS - 1) / ROWS) > INT32_MAX)
+        return ONNX_INFER_OK;
+    step->kernel = "bytes";
+    step->state = p;
+    step->n_tasks = (uint32_t)((int64_t)p->s.batch * ((p->s.m + ROWS - 1) / ROWS));
+    step->flops = 2 * (uint64_t)p->s.batch * (uint64_t)p->s.m * (uint64_t)p->s.n * (uint64_t)p->s.k;
+    step->run = run;
+    return ONNX_INFER_OK;
+}
+
+const oi_op oi_op_MatMulInteger = {
+    .name = "MatMulInteger", .domain = "", .since = 10, .newest = 10, .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
+    .infer = infer_integer, .eval = eval, .prepare = prepare,
+};
+const oi_op oi_op_QLinearMatMul = {
+    .name = "QLinearMatMul", .domain = "", .since = 10, .newest = 21, .min_in = 8, .max_in = 8, .min_out = 1, .max_out = 1,
+    .infer = infer_quantized, .eval = eval, .prepare = prepare,
+};
