@@ -20,9 +20,18 @@ static int show_loading(void *user, size_t done, size_t total)
     return 0;
 }
 
+static void show_warning(void *user, onnx_infer_log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    tool_progress("%s", "");
+    fprintf(stderr, "onnx-infer: warning: %s\n", message);
+}
+
 oi_status tool_options(const tool_args *args, onnx_infer_options **out)
 {
     OI_TRY(onnx_infer_options_create(out));
+    OI_TRY(onnx_infer_options_set_log(*out, show_warning, NULL, ONNX_INFER_LOG_WARNING));
     OI_TRY(onnx_infer_options_set_threads(*out, args->threads));
     OI_TRY(onnx_infer_options_set_level(*out, args->level));
     if (args->isa)
