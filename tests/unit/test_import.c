@@ -2,7 +2,7 @@
 #include "onnx/model_file.h"
 #include "onnx/onnx.pb-c.h"
 #include "onnx/value_file.h"
-#include "ops/op.h"
+#include "ops/infer.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -621,6 +621,105 @@ START_TEST(borrowed_bytes)
 }
 END_TEST
 
+/* A reader of bytes in memory that gives at most 100 at a time. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t n;
+    bool maps, breaks;
+} source;
+
+static int64_t source_size(void *user)
+{
+    return (int64_t)((source *)user)->n;
+}
+
+static int64_t source_read(void *user, uint64_t offset, void *dst, size_t n)
+{
+    const source *s = user;
+    n = n < 100 ? n : 100;
+    if (offset + n > s->n || (s->breaks && offset > 100))
+        return -1;
+    memcpy(dst, s->bytes + offset, n);
+    return (int64_t)n;
+}
+
+static const void *source_map(void *user, uint64_t offset, size_t n)
+{
+    const source *s = user;
+    return s->maps && offset + n <= s->n ? s->bytes + offset : NULL;
+}
+
+static source weights;
+
+static int source_external(void *user, const char *location, onnx_infer_reader *out)
+{
+    (void)user;
+    *out = (onnx_infer_reader){.struct_size = sizeof *out, .user = &weights, .size = source_size, .read_at = source_read};
+    return strcmp(location, "weights") != 0;
+}
+
+START_TEST(through_a_reader)
+{
+    static float numbers_outside[300];
+    numbers_outside[299] = 7;
+    weights = (source){(const uint8_t *)numbers_outside, sizeof numbers_outside, false, false};
+    OiOnnx__StringStringEntryProto entry = OI_ONNX__STRING_STRING_ENTRY_PROTO__INIT, *list[] = {&entry};
+    entry.key = "location";
+    entry.value = "weights";
+    OiOnnx__GraphProto *g = graph("x", "y");
+    add(g, node("Identity", "x", "y", NULL));
+    OiOnnx__TensorProto *t = tensor(g, "w", ONNX_INFER_FLOAT, 1, (int64_t[]){300});
+    t->has_data_location = 1;
+    t->data_location = 1;
+    t->n_external_data = 1;
+    t->external_data = list;
+    tensor(g, "v", ONNX_INFER_FLOAT, 1, (int64_t[]){200})->has_raw_data = 1;
+    g->initializer[1]->raw_data = (ProtobufCBinaryData){800, (uint8_t *)numbers_outside};
+    OiOnnx__ModelProto p = model(g);
+    source s = {.n = oi_onnx__model_proto__get_packed_size(&p)};
+    uint8_t *bytes = malloc(s.n);
+    s.bytes = bytes;
+    oi_onnx__model_proto__pack(&p, bytes);
+    onnx_infer_reader r = {.struct_size = sizeof r, .user = &s, .size = source_size, .read_at = source_read, .map = source_map,
+                           .open_external = source_external};
+    oi_onnx_model *m;
+    for (int maps = 0; maps < 2; maps++) {
+        s.maps = maps;
+        ck_assert_msg(oi_onnx_load_reader(&r, NULL, &m) == ONNX_INFER_OK, "%s", oi_error_current()->message);
+        ck_assert_float_eq(((const float *)constant(m, "w")->data)[299], 7);
+        oi_onnx_free(m);
+    }
+    entry.value = "nothing";
+    oi_onnx__model_proto__pack(&p, bytes);
+    ck_assert_int_ne(oi_onnx_load_reader(&r, NULL, &m), ONNX_INFER_OK);
+    s.maps = false;
+    s.breaks = true;
+    ck_assert_int_eq(oi_onnx_load_reader(&r, NULL, &m), ONNX_INFER_E_IO);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(wrong_hints_do_no_harm)
+{
+    OiOnnx__GraphProto *g = graph("x", "y");
+    OiOnnx__ValueInfoProto *hints[] = {port("a", ONNX_INFER_FLOAT, 3, (int64_t[]){9, 9, -1}), port("nobody", 77, 1, (int64_t[]){1}),
+                                       port("b", 77, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1})};
+    add(g, node("Neg", "x", "a", NULL));
+    add(g, node("Neg", "a", "b", NULL));
+    add(g, node("Neg", "b", "y", NULL));
+    g->output[0] = port("y", ONNX_INFER_FLOAT, 2, (int64_t[]){5, 5});
+    g->n_value_info = 3;
+    g->value_info = hints;
+    OiOnnx__ModelProto p = model(g);
+    oi_onnx_model *m = loaded(&p);
+    ck_assert_msg(oi_infer_graph(m->graph) == ONNX_INFER_OK, "%s", oi_error_current()->message);
+    const oi_fact *f = &m->graph->value[m->graph->output[0]].fact;
+    ck_assert_int_eq(f->shape.rank, 1);
+    ck_assert_int_eq(f->shape.dim[0], 2);
+    oi_onnx_free(m);
+}
+END_TEST
+
 static int write_file(void *user, const void *p, size_t n)
 {
     return fwrite(p, 1, n, user) != n;
@@ -700,6 +799,8 @@ int main(void)
     tcase_add_test(t, cycles_and_order);
     tcase_add_test(t, external_data_stay_in_the_folder);
     tcase_add_test(t, borrowed_bytes);
+    tcase_add_test(t, through_a_reader);
+    tcase_add_test(t, wrong_hints_do_no_harm);
     tcase_add_test(t, values_come_back_from_files);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
