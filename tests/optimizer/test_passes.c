@@ -191,6 +191,91 @@ START_TEST(rewrites_what_it_should)
 }
 END_TEST
 
+/* y = If(condition) then Neg(Identity(x)) * c else Abs(x); x and c are captured. */
+static oi_graph *graph_with_if(bool known, bool condition)
+{
+    oi_graph *g = oi_graph_create(NULL, NULL), *branch[2];
+    oi_value_id x, c, cond, in[5], y = OI_NONE;
+    const oi_dim dims[2] = {2, 3};
+    const int64_t three = 3;
+    oi_fact f = oi_fact_tensor(ONNX_INFER_FLOAT, 2, dims), flag = oi_fact_tensor(ONNX_INFER_BOOL, 0, NULL), unknown = oi_fact_unknown();
+    uint64_t seed = 3;
+    ck_assert_int_eq(oi_graph_add_input(g, "x", &f, &x), ONNX_INFER_OK);
+    oi_tensor t = tensor_random(&seed, ONNX_INFER_FLOAT, 1, &three);
+    ck_assert_int_eq(oi_graph_add_const(g, "c", &t, &c), ONNX_INFER_OK);
+    if (known) {
+        t = tensor_random(&seed, ONNX_INFER_BOOL, 0, NULL);
+        oi_elem_set_int(ONNX_INFER_BOOL, t.data, 0, condition);
+        ck_assert_int_eq(oi_graph_add_const(g, "cond", &t, &cond), ONNX_INFER_OK);
+    } else {
+        ck_assert_int_eq(oi_graph_add_input(g, "cond", &flag, &cond), ONNX_INFER_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        oi_value_id bx, bc, a = OI_NONE, b = OI_NONE, pair[2];
+        branch[i] = oi_graph_create_sub(g);
+        ck_assert_int_eq(oi_graph_add_input(branch[i], "bx", &unknown, &bx), ONNX_INFER_OK);
+        ck_assert_int_eq(oi_graph_add_input(branch[i], "bc", &unknown, &bc), ONNX_INFER_OK);
+        if (i == 0) {
+            oi_graph_add_node(branch[i], oi_op_find("", "Identity"), "id", NULL, 1, &bx, 1, &a, 0, NULL, NULL);
+            oi_graph_add_node(branch[i], oi_op_find("", "Neg"), "neg", NULL, 1, &a, 1, &b, 0, NULL, NULL);
+            pair[0] = b, pair[1] = bc, a = OI_NONE;
+            oi_graph_add_node(branch[i], oi_op_find("", "Mul"), "mul", NULL, 2, pair, 1, &a, 0, NULL, NULL);
+        } else {
+            oi_graph_add_node(branch[i], oi_op_find("", "Abs"), "abs", NULL, 1, &bx, 1, &a, 0, NULL, NULL);
+        }
+        ck_assert_int_eq(oi_graph_mark_output(branch[i], a), ONNX_INFER_OK);
+    }
+    uint32_t capture[2][2] = {{1, 2}, {3, 4}};
+    oi_sub sub[2] = {{"then_branch", branch[0], capture[0], 2}, {"else_branch", branch[1], capture[1], 2}};
+    in[0] = cond, in[1] = in[3] = x, in[2] = in[4] = c;
+    ck_assert_int_eq(oi_graph_add_node(g, oi_op_find("", "If"), "if", NULL, 5, in, 1, &y, 2, sub, NULL), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_mark_output(g, y), ONNX_INFER_OK);
+    oi_status status = oi_infer_graph(g);
+    ck_assert_msg(!status, "%s", oi_error_current()->message);
+    ck_assert_int_eq(oi_graph_verify(g), ONNX_INFER_OK);
+    return g;
+}
+
+START_TEST(known_branches_are_taken)
+{
+    for (int condition = 0; condition < 2; condition++) {
+        oi_graph *g = graph_with_if(true, condition);
+        oi_optimize_options o = {.strict = true};
+        oi_status status = oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o);
+        ck_assert_msg(!status, "%s", oi_error_current()->message);
+        char *ops = graph_ops(g);
+        ck_assert_str_eq(ops, condition ? "Neg Mul" : "Abs");
+        free(ops);
+        ck_assert_int_eq(oi_graph_fact(g, g->output[0])->shape.rank, 2);
+        oi_graph_destroy(g);
+    }
+}
+END_TEST
+
+START_TEST(subgraphs_take_constants_and_drop_captures)
+{
+    oi_graph *g = graph_with_if(false, false), *copy;
+    oi_optimize_options o = {.strict = true};
+    oi_status status = oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o);
+    ck_assert_msg(!status, "%s", oi_error_current()->message);
+    ck_assert_uint_eq(g->nnode, 1);
+    const oi_node *n = &g->node[0];
+    ck_assert_uint_eq(n->nin, 3); /* the condition, and x for each branch */
+    ck_assert_uint_eq(n->sub[0].ncapture, 1);
+    ck_assert_uint_eq(n->sub[1].ncapture, 1);
+    ck_assert_uint_eq(oi_graph_live_nodes(g, true), 1 + 2 + 1);
+    ck_assert_int_eq(oi_graph_fact(g, g->output[0])->shape.rank, 2);
+    ck_assert_int_eq(oi_graph_clone(NULL, g, NULL, &copy), ONNX_INFER_OK);
+    char *a = graph_print(g), *b = graph_print(copy);
+    ck_assert_str_eq(a, b);
+    free(a);
+    free(b);
+    ck_assert_int_eq(oi_optimize_with(copy, OI_STAGE_LOWERED, target(), &o), ONNX_INFER_OK);
+    oi_graph_destroy(g);
+    oi_graph_destroy(copy);
+}
+END_TEST
+
 static oi_status decline(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node n = rw->g->node[id];
@@ -340,6 +425,8 @@ int main(void)
     Suite *s = suite_create("passes");
     TCase *t = tcase_create("passes");
     tcase_add_loop_test(t, rewrites_what_it_should, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(t, known_branches_are_taken);
+    tcase_add_test(t, subgraphs_take_constants_and_drop_captures);
     tcase_add_test(t, undone_rewrites_leave_the_graph_as_it_was);
     tcase_add_test(t, endless_rules_are_stopped);
     tcase_add_test(t, stops_after_n_changes);
