@@ -112,3 +112,4 @@ core_sources += lib/ops/op_rotary.c
 core_sources += lib/ops/op_nms.c
 core_sources += lib/ops/op_matmul_integer.c
 core_sources += lib/ops/op_conv_integer.c
+core_sources += lib/ops/op_select.c
