@@ -5,6 +5,7 @@
 #include "runtime/state.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 static void destroy_state(oi_frame *f, oi_state *s)
 {
@@ -155,6 +156,19 @@ static oi_status choose_state(oi_frame *f, size_t nin, const oi_arg *in, oi_stat
     return ONNX_INFER_OK;
 }
 
+/* Big arenas in big pages: fewer faults at the first run, fewer misses of address translation later. */
+static void ask_for_huge_pages(char *arena, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = (uintptr_t)2 << 20;
+    uintptr_t begin = ((uintptr_t)arena + page - 1) / page * page, end = ((uintptr_t)arena + bytes) / page * page;
+    if (begin < end)
+        (void)madvise(arena + (begin - (uintptr_t)arena), end - begin, MADV_HUGEPAGE);
+#else
+    (void)arena, (void)bytes;
+#endif
+}
+
 /* One arena serves all of a frame's plans: they run one at a time. */
 static oi_status take_arena(oi_frame *f, oi_state *s)
 {
@@ -166,6 +180,7 @@ static oi_status take_arena(oi_frame *f, oi_state *s)
         if (!f->arena)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         f->arena_bytes = need;
+        ask_for_huge_pages(f->arena, need);
         if (need > f->arena_peak)
             f->arena_peak = need;
         for (int i = 0; i < OI_FRAME_STATES; i++) {
