@@ -13,20 +13,46 @@
 
 /* --- building messages ------------------------------------------------------------------------------------------------ */
 
-/* Everything made here lives until the process ends: Check forks for each test. */
+static oi_arena *arena; /* of the messages of one test */
+
+static void make_arena(void)
+{
+    arena = oi_arena_create(NULL);
+}
+
+static void drop_arena(void)
+{
+    oi_arena_destroy(arena);
+}
+
+static void *room(size_t n)
+{
+    void *p = oi_arena_mem(arena, n + 1);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
 static void *keep(const void *p, size_t n)
 {
-    void *copy = malloc(n + 1);
-    ck_assert_ptr_nonnull(copy);
+    void *copy = room(n);
     if (n)
         memcpy(copy, p, n);
+    return copy;
+}
+
+/* A list of n pointers with room for one more. */
+static void *longer(void *list, size_t n)
+{
+    void *copy = room((n + 1) * sizeof(void *));
+    if (n)
+        memcpy(copy, list, n * sizeof(void *));
     return copy;
 }
 
 /* "a b c" into a list of names; "-" stands for "". */
 static char **names(const char *text, size_t *n)
 {
-    char **list = calloc(strlen(text) + 1, sizeof *list), *copy = keep(text, strlen(text) + 1), *at;
+    char **list = room((strlen(text) + 1) * sizeof *list), *copy = keep(text, strlen(text) + 1), *at;
     for (*n = 0; (at = strtok(*n ? NULL : copy, " ")); ++*n)
         list[*n] = strcmp(at, "-") ? at : "";
     return list;
@@ -44,7 +70,7 @@ static OiOnnx__NodeProto *node(const char *op, const char *in, const char *out, 
 
 static void add_attribute(OiOnnx__NodeProto *n, const OiOnnx__AttributeProto *a)
 {
-    n->attribute = realloc(n->attribute, (n->n_attribute + 1) * sizeof *n->attribute);
+    n->attribute = longer(n->attribute, n->n_attribute);
     n->attribute[n->n_attribute++] = keep(a, sizeof *a);
 }
 
@@ -72,7 +98,7 @@ static OiOnnx__ValueInfoProto *port(const char *name, int dtype, size_t rank, co
     OiOnnx__TypeProto__Tensor tensor = OI_ONNX__TYPE_PROTO__TENSOR__INIT;
     OiOnnx__TensorShapeProto shape = OI_ONNX__TENSOR_SHAPE_PROTO__INIT;
     shape.n_dim = rank;
-    shape.dim = calloc(rank + 1, sizeof *shape.dim);
+    shape.dim = room((rank + 1) * sizeof *shape.dim);
     for (size_t i = 0; i < rank; i++) {
         OiOnnx__TensorShapeProto__Dimension d = OI_ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT;
         d.has_dim_value = dims[i] >= 0;
@@ -94,8 +120,8 @@ static OiOnnx__GraphProto *graph(const char *in, const char *out)
     OiOnnx__GraphProto g = OI_ONNX__GRAPH_PROTO__INIT;
     char **i = names(in, &g.n_input), **o = names(out, &g.n_output);
     g.name = "g";
-    g.input = calloc(g.n_input + 1, sizeof *g.input);
-    g.output = calloc(g.n_output + 1, sizeof *g.output);
+    g.input = room((g.n_input + 1) * sizeof *g.input);
+    g.output = room((g.n_output + 1) * sizeof *g.output);
     for (size_t k = 0; k < g.n_input; k++)
         g.input[k] = port(i[k], ONNX_INFER_FLOAT, 1, (int64_t[]){2});
     for (size_t k = 0; k < g.n_output; k++)
@@ -105,7 +131,7 @@ static OiOnnx__GraphProto *graph(const char *in, const char *out)
 
 static void add(OiOnnx__GraphProto *g, OiOnnx__NodeProto *n)
 {
-    g->node = realloc(g->node, (g->n_node + 1) * sizeof *g->node);
+    g->node = longer(g->node, g->n_node);
     g->node[g->n_node++] = n;
 }
 
@@ -119,7 +145,7 @@ static OiOnnx__TensorProto *tensor(OiOnnx__GraphProto *g, const char *name, int 
     t.dims = keep(dims, rank * sizeof *dims);
     OiOnnx__TensorProto *kept = keep(&t, sizeof t);
     if (g) {
-        g->initializer = realloc(g->initializer, (g->n_initializer + 1) * sizeof *g->initializer);
+        g->initializer = longer(g->initializer, g->n_initializer);
         g->initializer[g->n_initializer++] = kept;
     }
     return kept;
@@ -149,6 +175,7 @@ static oi_status load(const OiOnnx__ModelProto *m, bool keep_issues, oi_onnx_mod
 {
     size_t n = oi_onnx__model_proto__get_packed_size(m);
     uint8_t *bytes = malloc(n + 1);
+    ck_assert_ptr_nonnull(bytes);
     oi_onnx__model_proto__pack(m, bytes);
     const oi_onnx_options o = {.keep_issues = keep_issues};
     oi_status status = oi_onnx_load_memory(bytes, n, NULL, NULL, &o, out);
@@ -339,7 +366,7 @@ START_TEST(captures_through_two_levels)
 {
     OiOnnx__GraphProto *g = graph("x", "y"), *inner = graph("", "a"), *inner2 = graph("", "b"), *outer = graph("", "c"),
                        *other = graph("", "d");
-    g->input = realloc(g->input, 2 * sizeof *g->input);
+    g->input = longer(g->input, g->n_input);
     g->input[g->n_input++] = port("cond", ONNX_INFER_BOOL, 0, NULL);
     add(g, node("Neg", "x", "nx", NULL));
     add(inner, node("Identity", "nx", "a", NULL));
@@ -384,7 +411,7 @@ static OiOnnx__FunctionProto *function(const char *name, const char *in, const c
 
 static void body(OiOnnx__FunctionProto *f, OiOnnx__NodeProto *n)
 {
-    f->node = realloc(f->node, (f->n_node + 1) * sizeof *f->node);
+    f->node = longer(f->node, f->n_node);
     f->node[f->n_node++] = n;
 }
 
@@ -788,6 +815,7 @@ int main(void)
     Suite *s = suite_create("import");
     TCase *t = tcase_create("all");
     tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, make_arena, drop_arena);
     tcase_add_test(t, typed_and_raw_data_of_each_type);
     tcase_add_test(t, strings_sparse_and_packed);
     tcase_add_test(t, bad_tensors);
