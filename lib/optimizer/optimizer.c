@@ -13,8 +13,22 @@ typedef struct {
     oi_status (*run)(oi_graph *g, oi_pass *p);
 } pass_entry;
 
+/* What an operator's own hooks say. */
+static oi_status declutter_hook(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_op *op = rw->g->node[id].op;
+    return op->declutter ? op->declutter(rw, id) : ONNX_INFER_OK;
+}
+
+static oi_status fuse_hook(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_op *op = rw->g->node[id].op;
+    return op->fuse ? op->fuse(rw, id, rw->target) : ONNX_INFER_OK;
+}
+
 /* Tried in this order on each node. */
 static const oi_rule declutter_rules[] = {
+    {"declutter", NULL, declutter_hook},
     {"idle operator", NULL, oi_rule_idle},
     {"twice", NULL, oi_rule_twice},
     {"constant to the right", NULL, oi_rule_constant_right},
@@ -61,6 +75,7 @@ static const pass_entry declutter_passes[] = {
     {"dead code", oi_pass_dead},
 };
 
+/* While operators still have their standard form. */
 static const oi_rule prepare_rules[] = {
     {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv},
     {"scale and shift as Conv", "Add", oi_rule_affine_conv},
@@ -77,15 +92,17 @@ static oi_status pass_layout(oi_graph *g, oi_pass *p)
     return oi_rewrite_run(g, oi_layout_rules, oi_layout_rule_count, &p->rewriter);
 }
 
-static const oi_rule view_rules[] = {
+/* After the layout is settled. */
+static const oi_rule settled_rules[] = {
+    {"fuse", NULL, fuse_hook},
     {"view behind a product", NULL, oi_rule_product_in_views},
     {"views", NULL, oi_rule_views},
     {"idle operator", NULL, oi_rule_idle},
 };
 
-static oi_status pass_views(oi_graph *g, oi_pass *p)
+static oi_status pass_settled(oi_graph *g, oi_pass *p)
 {
-    return oi_rewrite_run(g, view_rules, sizeof view_rules / sizeof *view_rules, &p->rewriter);
+    return oi_rewrite_run(g, settled_rules, sizeof settled_rules / sizeof *settled_rules, &p->rewriter);
 }
 
 static oi_status pass_epilogues(oi_graph *g, oi_pass *p)
@@ -97,7 +114,7 @@ static const pass_entry lower_passes[] = {
     {"prepare", pass_prepare},
     {"lower", oi_pass_lower},
     {"layout", pass_layout},
-    {"views", pass_views},
+    {"settled", pass_settled},
     {"epilogues", pass_epilogues},
     {"constants", oi_pass_fold},
     {"dead code", oi_pass_dead},
