@@ -122,8 +122,10 @@ void oi_ref_gemm(const oi_gemm_shape *s, const oi_gemm_args *g, double *c, doubl
                 size += fabs(p);
             }
             const oi_epilogue *e = &g->epilogue;
-            const double bias = (e->bias ? e->bias[j] : 0) + (double)(g->row_bias ? g->row_bias[i] : 0);
-            c[i * s->n + j] = finish(e, sum * (double)g->alpha, size * fabs((double)g->alpha), s->k, bias,
+            const double column = e->bias ? e->bias[j] : 0, row = g->row_bias ? g->row_bias[i] : 0;
+            const double bias = column + row;
+            size = size * fabs((double)g->alpha) + fabs(column) + fabs(row); /* the two may cancel */
+            c[i * s->n + j] = finish(e, sum * (double)g->alpha, size, s->k, bias,
                                      e->residual ? e->residual[i * g->ldr + j] : 0, &bound[i * s->n + j]);
         }
 }
