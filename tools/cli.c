@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { FLAG, TEXT, PAIR, INTEGER, THREADS, NUMBER } option_type;
+typedef enum { FLAG, TEXT, PAIR, INTEGER, THREADS, LEVEL, NUMBER } option_type;
 
 typedef struct {
     const char *name, *value, *help;
@@ -34,6 +34,8 @@ static const option OPTIONS[] = {
      AT(isa)},
     {"--backend", "NAME", "where it runs: cpu", TEXT, TOOL_MACHINE, AT(backend)},
     {"--stage", "S", "how far the graph is taken: imported, typed, decluttered, lowered", TEXT, TOOL_STAGE,
+     AT(stage)},
+    {"--level", "N", "the same as a number: 0 imported or typed, 1 decluttered, 2 lowered [2]", LEVEL, TOOL_STAGE,
      AT(stage)},
     {"--save", "DIR", "writes the outputs as DIR/output_K.npy, .pb where .npy cannot hold them", TEXT,
      TOOL_SAVE, AT(save)},
@@ -95,11 +97,15 @@ static oi_status set(tool_args *args, const option *o, const char *text)
         OI_FAIL_IF(errno || end == text || *end || *text == '-', ONNX_INFER_E_INVALID_ARGUMENT,
                    "%s takes a whole number, not '%s'", o->name, text);
         return ONNX_INFER_OK;
-    case THREADS: {
-        long n = strtol(text, &end, 10);
-        OI_FAIL_IF(errno || end == text || *end || n < 0 || n > 4096, ONNX_INFER_E_INVALID_ARGUMENT,
-                   "%s takes a number from 0 to 4096, not '%s'", o->name, text);
-        *(int32_t *)field = (int32_t)n;
+    case THREADS:
+    case LEVEL: {
+        long n = strtol(text, &end, 10), most = o->type == LEVEL ? 2 : 4096;
+        OI_FAIL_IF(errno || end == text || *end || n < 0 || n > most, ONNX_INFER_E_INVALID_ARGUMENT,
+                   "%s takes a number from 0 to %ld, not '%s'", o->name, most, text);
+        if (o->type == LEVEL)
+            *(const char **)field = n == 0 ? "typed" : n == 1 ? "decluttered" : "lowered";
+        else
+            *(int32_t *)field = (int32_t)n;
         return ONNX_INFER_OK;
     }
     case NUMBER: {
