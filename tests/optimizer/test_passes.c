@@ -420,6 +420,47 @@ START_TEST(specialized_graphs_know_their_sizes)
 }
 END_TEST
 
+static long allocations_left, allocations_live;
+
+static void *scarce_alloc(void *user, size_t n, size_t align)
+{
+    (void)user;
+    if (allocations_left-- <= 0)
+        return NULL;
+    allocations_live++;
+    return aligned_alloc(align < 64 ? 64 : align, (n + 63) / 64 * 64);
+}
+
+static void scarce_free(void *user, void *p, size_t n, size_t align)
+{
+    (void)user, (void)n, (void)align;
+    allocations_live -= p != NULL;
+    free(p);
+}
+
+START_TEST(each_failed_allocation_is_survived)
+{
+    const oi_alloc scarce = {sizeof scarce, NULL, scarce_alloc, scarce_free};
+    oi_graph *g = graph_from_text("input x float32 2x3x8x8\n const w float32 16x3x3x3 random\n const s float32 16 random\n"
+                                  "const v float32 16 = 1\n const m int64 1 = -1\n const i int64 1 = 0\n a = Conv(x, w)\n"
+                                  "b = BatchNormalization(a, s, s, s, v)\n c = Relu(b)\n d = Identity(c)\n z = Shape(x)\n"
+                                  "n = Gather(z, i)\n k = Concat(n, m) {axis=0}\n f = Reshape(d, k)\n output f");
+    oi_graph *out;
+    long n = 0;
+    for (oi_status status = ONNX_INFER_E_OUT_OF_MEMORY; status; n++) {
+        allocations_left = n;
+        allocations_live = 0;
+        status = oi_optimize_for(&scarce, g, NULL, NULL, OI_STAGE_LOWERED, target(), &out);
+        ck_assert_msg(!status || status == ONNX_INFER_E_OUT_OF_MEMORY, "allocation %ld: %s", n, oi_error_current()->message);
+        if (!status)
+            oi_graph_destroy(out);
+        ck_assert_msg(allocations_live == 0, "allocation %ld: %ld are not freed", n, allocations_live);
+    }
+    ck_assert_int_gt(n, 20);
+    oi_graph_destroy(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("passes");
@@ -433,6 +474,7 @@ int main(void)
     tcase_add_test(t, lowered_products_look_through_views);
     tcase_add_test(t, large_constants_stay_unfolded);
     tcase_add_test(t, specialized_graphs_know_their_sizes);
+    tcase_add_test(t, each_failed_allocation_is_survived);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
