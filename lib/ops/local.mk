@@ -113,3 +113,4 @@ core_sources += lib/ops/op_nms.c
 core_sources += lib/ops/op_matmul_integer.c
 core_sources += lib/ops/op_conv_integer.c
 core_sources += lib/ops/op_select.c
+core_sources += lib/ops/op_grid_sample.c
