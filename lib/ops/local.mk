@@ -114,3 +114,5 @@ core_sources += lib/ops/op_matmul_integer.c
 core_sources += lib/ops/op_conv_integer.c
 core_sources += lib/ops/op_select.c
 core_sources += lib/ops/op_grid_sample.c
+core_sources += lib/ops/op_signal.c
+core_sources += lib/ops/op_causal_conv.c
