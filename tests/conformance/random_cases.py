@@ -366,7 +366,7 @@ def resize(d):
     nearest = d.pick("round_prefer_floor", "floor", "ceil", "round_prefer_ceil") if mode == "nearest" else None
     data = case.input(d.values(shape))
     target = [*shape[:2], d.int(2, 24), d.int(2, 24)]
-    if d.flip():
+    if d.flip() or transform == "align_corners":  # ONNX Runtime rounds scaled lengths there, the standard does not
         words = ["", "", case.constant(np.array(target, np.int64))]
     else:
         words = ["", case.constant(np.array([1, 1, d.pick(0.5, 1, 2, 3), d.pick(0.5, 1, 2, 3)], np.float32))]
