@@ -46,15 +46,6 @@ static void inputs_of(const oi_node *n, oi_value_id *in)
 
 /* --- activations -------------------------------------------------------------------------------------------------------- */
 
-static const void *attr_field(const oi_node *n, const char *name)
-{
-    for (const oi_attr_spec *s = n->op->attrs; s && s->name; s++) {
-        if (strcmp(s->name, name) == 0)
-            return (const char *)n->attr + s->offset;
-    }
-    return NULL;
-}
-
 /* Where the parameters of an operator's activation are found. */
 typedef struct {
     const char *op;
@@ -97,7 +88,7 @@ static bool read_activation(const oi_graph *g, const oi_node *n, oi_activation *
     if (strcmp(n->op->name, "Clip") == 0)
         return read_clip(g, n, act);
     if (strcmp(n->op->name, "Gelu") == 0) {
-        const int64_t *approximate = attr_field(n, "approximate"); /* none|tanh */
+        const int64_t *approximate = oi_attr_field(n, "approximate"); /* none|tanh */
         *act = (oi_activation){.kind = approximate && *approximate ? OI_UNARY_GELU_TANH : OI_UNARY_GELU_ERF};
         return true;
     }
@@ -105,7 +96,7 @@ static bool read_activation(const oi_graph *g, const oi_node *n, oi_activation *
         const activation_row *row = &activations[i];
         if (strcmp(n->op->name, row->op) != 0)
             continue;
-        const float *p0 = row->p0 ? attr_field(n, row->p0) : NULL, *p1 = row->p1 ? attr_field(n, row->p1) : NULL;
+        const float *p0 = row->p0 ? oi_attr_field(n, row->p0) : NULL, *p1 = row->p1 ? oi_attr_field(n, row->p1) : NULL;
         *act = (oi_activation){.kind = row->kind, .p0 = p0 ? *p0 : 0, .p1 = p1 ? *p1 : 0};
         return true;
     }

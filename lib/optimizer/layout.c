@@ -147,21 +147,12 @@ static oi_status push_elementwise(oi_rewrite *rw, oi_node_id id)
 
 /* --- Concat ------------------------------------------------------------------------------------------------------------------ */
 
-static int64_t int_attr(const oi_node *n, const char *name)
-{
-    for (const oi_attr_spec *s = n->op->attrs; s && s->name; s++) {
-        if (strcmp(s->name, name) == 0)
-            return *(const int64_t *)((const char *)n->attr + s->offset);
-    }
-    return OI_UNSET;
-}
-
 static oi_status push_concat(oi_rewrite *rw, oi_node_id id)
 {
     oi_graph *g = rw->g;
     const oi_node node = g->node[id];
     const oi_shape out = oi_graph_fact(g, node.out[0])->shape;
-    int64_t axis = int_attr(&node, "axis"), block = 0, inside = 0, total = 0;
+    int64_t axis = oi_attr_int(&node, "axis", OI_UNSET), block = 0, inside = 0, total = 0;
     if ((out.rank != 3 && out.rank != 4) || (axis != 1 && axis != 1 - out.rank) || !oi_shape_is_concrete(&out))
         return ONNX_INFER_OK;
     for (uint32_t i = 0; i < node.nin; i++) {
@@ -216,15 +207,15 @@ static oi_status push_resize(oi_rewrite *rw, oi_node_id id)
     const oi_shape in = oi_graph_fact(g, node.in[0])->shape, out = oi_graph_fact(g, node.out[0])->shape;
     if (blocked == OI_NONE || in.rank != 4 || !oi_shape_is_concrete(&out) || in.dim[0] != out.dim[0] || in.dim[1] != out.dim[1])
         return ONNX_INFER_OK;
-    for (const oi_attr_spec *s = node.op->attrs; s->name; s++) {
-        if (strcmp(s->name, "axes") == 0 && ((const oi_ints *)((const char *)node.attr + s->offset))->at)
-            return ONNX_INFER_OK;
-    }
+    const oi_ints *axes = oi_attr_field(&node, "axes");
+    if (axes && axes->at)
+        return ONNX_INFER_OK;
     /* tf_crop_and_resize has a roi for each axis, which stays behind */
     const oi_tensor *scales = node.nin > 2 && node.in[2] != OI_NONE ? oi_match_const(g, node.in[2]) : NULL;
     const oi_tensor *sizes = node.nin > 3 && node.in[3] != OI_NONE ? oi_match_const(g, node.in[3]) : NULL;
     const oi_fact *roi = node.nin > 1 ? oi_graph_fact(g, node.in[1]) : NULL;
-    if (roi && !(roi->konst && oi_tensor_count(roi->konst) == 0) && int_attr(&node, "coordinate_transformation_mode") == 5)
+    if (roi && !(roi->konst && oi_tensor_count(roi->konst) == 0) &&
+        oi_attr_int(&node, "coordinate_transformation_mode", OI_UNSET) == 5)
         return ONNX_INFER_OK;
     oi_value_id args[4] = {blocked, OI_NONE, OI_NONE, OI_NONE};
     if (sizes && oi_tensor_count(sizes) == 4 && sizes->dtype == ONNX_INFER_INT64) {
