@@ -1,0 +1,110 @@
+/* Options of loading and planning. */
+#include "api/api_check.h"
+#include "runtime/session.h"
+
+#include <string.h>
+
+onnx_infer_status onnx_infer_options_create(onnx_infer_options **out)
+{
+    OI_NEED(out);
+    *out = oi_alloc_mem(NULL, sizeof **out);
+    if (!*out)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_options_init(*out);
+    return ONNX_INFER_OK;
+}
+
+void onnx_infer_options_free(onnx_infer_options *o)
+{
+    if (!o)
+        return;
+    oi_options_clear(o);
+    oi_free_mem(NULL, o);
+}
+
+onnx_infer_status onnx_infer_options_set_symbol(onnx_infer_options *o, const char *symbol, int64_t value)
+{
+    OI_NEED(o);
+    OI_NEED(symbol);
+    return oi_options_set_symbol(o, symbol, value);
+}
+
+onnx_infer_status onnx_infer_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank, const int64_t *dims)
+{
+    OI_NEED(o);
+    OI_NEED(input);
+    OI_NEED(dims || rank <= 0);
+    return oi_options_set_input_shape(o, input, rank, dims);
+}
+
+onnx_infer_status onnx_infer_options_set_level(onnx_infer_options *o, int32_t level)
+{
+    OI_NEED(o);
+    OI_FAIL_IF(level < 0 || level > 2, ONNX_INFER_E_INVALID_ARGUMENT, "optimisation level %d; expected 0, 1 or 2", (int)level);
+    o->level = level;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_backend(onnx_infer_options *o, const char *name)
+{
+    OI_NEED(o);
+    OI_NEED(name);
+    OI_FAIL_IF(strcmp(name, "cpu") != 0, ONNX_INFER_E_BACKEND_UNAVAILABLE, "no backend is called '%s' in this build; there is cpu",
+               name);
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_cpu_isa(onnx_infer_options *o, const char *isa)
+{
+    OI_NEED(o);
+    OI_NEED(isa);
+    oi_cpu_isa level = oi_cpu_isa_from_name(isa);
+    OI_FAIL_IF(level == OI_ISA_COUNT, ONNX_INFER_E_NOT_FOUND,
+               "no instruction set is called '%s'; there are generic, sse2, avx2, avx512, neon", isa);
+    OI_FAIL_IF(!oi_cpu_isa_available(level), ONNX_INFER_E_BACKEND_UNAVAILABLE, "this CPU does not have '%s'; its best is '%s'", isa,
+               onnx_infer_cpu_isa());
+    o->isa = level;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_threads(onnx_infer_options *o, int32_t n)
+{
+    OI_NEED(o);
+    OI_FAIL_IF(n < 0 || n > 4096, ONNX_INFER_E_INVALID_ARGUMENT, "%d threads; expected 0 (the default) to 4096", (int)n);
+    o->threads = n;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_allocator(onnx_infer_options *o, const onnx_infer_allocator *a)
+{
+    OI_NEED(o);
+    OI_NEED(a);
+    OI_FAIL_IF(a->struct_size < sizeof *a, ONNX_INFER_E_INVALID_ARGUMENT, "struct_size is %zu, expected %zu", a->struct_size, sizeof *a);
+    OI_NEED(a->alloc);
+    OI_NEED(a->free);
+    o->alloc = *a;
+    o->alloc.struct_size = sizeof *a;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max)
+{
+    OI_NEED(o);
+    OI_NEED(what);
+    return oi_options_set_limit(o, what, max);
+}
+
+onnx_infer_status onnx_infer_options_set_progress(onnx_infer_options *o, onnx_infer_progress_fn fn, void *user)
+{
+    OI_NEED(o);
+    o->progress = fn;
+    o->progress_user = user;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user, onnx_infer_log_level level)
+{
+    OI_NEED(o);
+    o->log = (oi_log){fn, user, level};
+    return ONNX_INFER_OK;
+}

@@ -1,0 +1,49 @@
+/* Plans. */
+#include "api/api_check.h"
+#include "runtime/session.h"
+
+onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_plan **out)
+{
+    OI_NEED(out);
+    *out = NULL;
+    OI_NEED(m);
+    return oi_session_plan(m, o, out);
+}
+
+onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p)
+{
+    return oi_session_retain(p);
+}
+
+void onnx_infer_plan_release(onnx_infer_plan *p)
+{
+    oi_session_release(p);
+}
+
+const onnx_infer_model *onnx_infer_plan_model(const onnx_infer_plan *p)
+{
+    return p ? p->model : NULL;
+}
+
+onnx_infer_status onnx_infer_plan_memory(const onnx_infer_plan *p, onnx_infer_memory *out)
+{
+    onnx_infer_memory memory;
+    OI_NEED(p);
+    OI_NEED(out);
+    OI_TRY(oi_session_memory(p, &memory));
+    return oi_api_copy_out(out, &memory, sizeof memory);
+}
+
+size_t onnx_infer_plan_step_count(const onnx_infer_plan *p)
+{
+    return p ? oi_session_step_count(p) : 0;
+}
+
+onnx_infer_status onnx_infer_plan_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out)
+{
+    onnx_infer_event event;
+    OI_NEED(p);
+    OI_NEED(out);
+    OI_TRY(oi_session_step(p, i, &event));
+    return oi_api_copy_out(out, &event, sizeof event);
+}

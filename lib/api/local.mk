@@ -1,0 +1,11 @@
+# Sources of lib/api, one a line: core_sources += lib/api/x.c
+core_sources += lib/api/api_check.c
+core_sources += lib/api/api_check.h
+core_sources += lib/api/api_context.c
+core_sources += lib/api/api_info.c
+core_sources += lib/api/api_model.c
+core_sources += lib/api/api_options.c
+core_sources += lib/api/api_plan.c
+core_sources += lib/api/api_profile.c
+core_sources += lib/api/api_run_options.c
+core_sources += lib/api/api_value.c

@@ -1,2 +1,0 @@
-# Sources directly under lib/.
-core_sources += lib/api.c
