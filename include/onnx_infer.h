@@ -119,12 +119,22 @@ typedef struct onnx_infer_port onnx_infer_port;
 typedef struct onnx_infer_error onnx_infer_error;
 typedef struct onnx_infer_cancel onnx_infer_cancel;
 typedef struct onnx_infer_profile onnx_infer_profile;
+typedef struct onnx_infer_pool onnx_infer_pool;
 
 /* Called once when the library no longer needs `data`. */
 typedef void (*onnx_infer_free_fn)(void *user, void *data);
 typedef void (*onnx_infer_log_fn)(void *user, onnx_infer_log_level level, const char *message);
 /* Reports how far a load or plan has come; a return other than 0 stops it with ONNX_INFER_E_CANCELLED. */
 typedef int (*onnx_infer_progress_fn)(void *user, size_t done, size_t total);
+/* Asks where output `output` of a run is to go, once its type and shape are known: memory of at least `bytes`, aligned as
+ * the element type asks (`align` is what is fastest), that nobody else uses until the run ends. NULL ends the run with
+ * ONNX_INFER_E_BUFFER_TOO_SMALL. `dims` are valid during the call. Called once in a run, by the thread that runs; it must
+ * not use the context. */
+typedef void *(*onnx_infer_output_fn)(void *user, size_t output, onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
+                                      size_t bytes, size_t align);
+/* Says how an asynchronous run ended; `error` is NULL after ONNX_INFER_OK and else lives as long as the call. Called by
+ * a thread of the library, when the context is free again: it may bind and start the next run, not free the context. */
+typedef void (*onnx_infer_done_fn)(void *user, onnx_infer_status status, const onnx_infer_error *error);
 
 /* Structs that cross the interface begin with their size: set struct_size = sizeof. Fields are only ever appended. */
 
@@ -154,6 +164,16 @@ struct onnx_infer_reader {
     void (*close)(void *user);
 };
 
+/* Threads of the application. `parallel_for` calls body(arg, 0 .. n-1), each once, in any order, on any threads or on the
+ * caller's alone, and returns when all calls have returned; n is at most `threads`. It may be called from several threads
+ * at once, and must not call the library. */
+typedef struct onnx_infer_executor {
+    size_t struct_size;
+    void *user;
+    int32_t threads; /* that may work at once, the caller's among them: 1 to 4096 */
+    void (*parallel_for)(void *user, size_t n, void (*body)(void *arg, size_t i), void *arg);
+} onnx_infer_executor;
+
 /* Bytes of memory. */
 typedef struct onnx_infer_memory {
     size_t struct_size;
@@ -162,6 +182,7 @@ typedef struct onnx_infer_memory {
     uint64_t packed;     /* constants rearranged for kernels by the plan */
     uint64_t arena_now;  /* held by the context's arena; 0 when asked of a plan */
     uint64_t arena_peak; /* what the arena needs */
+    uint64_t heap_peak;  /* most held at once in a run by values whose size depends on data; 0 when asked of a plan */
 } onnx_infer_memory;
 
 /* One step. Strings are borrowed from the plan. */
@@ -230,6 +251,22 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_backend(onnx_infer_optio
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cpu_isa(onnx_infer_options *o, const char *isa) ONNX_INFER_NOEXCEPT;
 /* Threads of a run, the caller's among them; 0: onnx_infer_default_threads(). Results do not depend on it. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_threads(onnx_infer_options *o, int32_t n) ONNX_INFER_NOEXCEPT;
+/* Runs take their threads from this pool instead of having their own; set_threads no longer counts. Retained by the
+ * options and by what is made with them; NULL: an own pool again. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_pool(onnx_infer_options *o, onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
+/* 1 (the default): the same inputs give the same bits on this machine, for any number of threads and in every run. 2: also
+ * on other machines, given the same instruction set (set_cpu_isa) and build: nothing depends on the sizes of caches.
+ * Another level: ONNX_INFER_E_INVALID_ARGUMENT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_deterministic(onnx_infer_options *o, int32_t level) ONNX_INFER_NOEXCEPT;
+/* The values of a dimension that the model names: min <= opt <= max, else ONNX_INFER_E_INVALID_ARGUMENT. Runs outside of
+ * the range fail with ONNX_INFER_E_SHAPE_MISMATCH. Where the options give each open symbol of the inputs a value or a
+ * range, plan_create prepares the largest and the usual (opt) shapes, and onnx_infer_plan_memory says what the largest
+ * need. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_symbol_range(onnx_infer_options *o, const char *symbol, int64_t min,
+                                                                     int64_t opt, int64_t max) ONNX_INFER_NOEXCEPT;
+/* Ends a load or plan that takes these options, from another thread, with ONNX_INFER_E_CANCELLED. The handle must outlive
+ * the calls that it may end; NULL: none. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cancel(onnx_infer_options *o, onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
 /* The struct is copied; its functions and `user` must outlive every object made with these options. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_allocator(onnx_infer_options *o,
                                                                   const onnx_infer_allocator *a) ONNX_INFER_NOEXCEPT;
@@ -242,6 +279,18 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_opti
 /* Messages of loading, planning and running, of `level` and graver; may be called from any thread. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
                                                             onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
+
+/* --- pools: threads that plans share. Any thread. A pool starts its threads at the first run that can use them; they
+ * sleep between runs. In the child of a fork new ones start when needed. --------------------------------------------- */
+
+/* `threads` (1 to 4096; 0: onnx_infer_default_threads()) counts the thread that runs. Within a run an idle thread looks
+ * for work for spin_ns nanoseconds before it sleeps; 0: it sleeps at once. */
+ONNX_INFER_API onnx_infer_status onnx_infer_pool_create(int32_t threads, uint64_t spin_ns, onnx_infer_pool **out) ONNX_INFER_NOEXCEPT;
+/* The struct is copied; its function and `user` must outlive the pool and every plan that uses it. */
+ONNX_INFER_API onnx_infer_status onnx_infer_pool_create_external(const onnx_infer_executor *e,
+                                                                 onnx_infer_pool **out) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_pool *onnx_infer_pool_retain(onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API void onnx_infer_pool_release(onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
 
 /* --- model ----------------------------------------------------------------------------------------------------- */
 
@@ -311,6 +360,20 @@ ONNX_INFER_API onnx_infer_status onnx_infer_plan_memory(const onnx_infer_plan *p
 ONNX_INFER_API size_t onnx_infer_plan_step_count(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
 
+/* The shape of output `output` for inputs of these shapes, without running: dims[i] has ranks[i] entries; ranks[i] -1
+ * stands for an input that is not given; n may be less than the inputs where the rest is optional. Writes *rank and
+ * up to `cap` dims. ONNX_INFER_E_BUFFER_TOO_SMALL where the rank is more than cap (*rank is set);
+ * ONNX_INFER_E_DATA_DEPENDENT where the shape follows from the inputs' content: then *rank is the rank, or -1, and dims
+ * that are not known are -1. Shapes that inputs cannot have: ONNX_INFER_E_SHAPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_output_shape(const onnx_infer_plan *p, size_t n, const int32_t *ranks,
+                                                              const int64_t *const *dims, size_t output, int32_t *rank,
+                                                              int64_t *out_dims, int32_t cap) ONNX_INFER_NOEXCEPT;
+/* onnx_infer_run in a context that the plan keeps: any number of threads at once. As many contexts as threads ran at
+ * once are kept, up to onnx_infer_default_threads(). */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni,
+                                                     const onnx_infer_value *const *in, size_t no,
+                                                     onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+
 /* --- context --------------------------------------------------------------------------------------------------- */
 
 ONNX_INFER_API onnx_infer_status onnx_infer_context_create(onnx_infer_plan *p, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
@@ -319,20 +382,66 @@ ONNX_INFER_API void onnx_infer_context_free(onnx_infer_context *c) ONNX_INFER_NO
 ONNX_INFER_API onnx_infer_status onnx_infer_context_open(const char *path, const onnx_infer_options *o,
                                                          onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const onnx_infer_plan *onnx_infer_context_plan(const onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
-/* Runs with inputs and outputs in the model's order. in[i] may be NULL for an optional input. Where out[i] is NULL a
+/* A context of the same plan with the same bound inputs, state links, and a copy of the state. Bound outputs, memory set as
+ * arena and outputs of past runs stay with the original. */
+ONNX_INFER_API onnx_infer_status onnx_infer_context_clone(const onnx_infer_context *c, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
+/* Every function on a context that a run is using returns ONNX_INFER_E_BUSY.
+ * Runs with inputs and outputs in the model's order. in[i] may be NULL for an optional input. Where out[i] is NULL a
  * value is made that the caller releases; else the result is written into that value, whose type and shape must be
  * the result's. ni and no may be less than the model's counts where the rest is optional or not wanted. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                 const onnx_infer_value *const *in, size_t no,
                                                 onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
-/* The same by name, in any order; outputs that are not named are not computed for the caller. */
+/* The same by name, in any order. Only what the named outputs need is computed: the first sets of outputs asked of a plan, up
+ * to 8, get programs of their own, which share the weights; other sets are computed with all outputs. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_named(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                       const char *const *in_names, const onnx_infer_value *const *in,
                                                       size_t no, const char *const *out_names,
                                                       onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_status onnx_infer_context_memory(const onnx_infer_context *c, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
-/* Gives the arena back; the next run takes it again. */
+/* Gives the arena, and outputs that the context holds, back; the next run takes memory again. State stays. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_trim(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+/* Uses this memory, which stays the caller's and must outlive the context or the next such call, as arena; runs that need
+ * more fail with ONNX_INFER_E_LIMIT. onnx_infer_memory.arena_peak says how much a plan needs; 64 bytes more make up for any
+ * alignment. Values whose size depends on data, and graphs inside of nodes, still take memory from the allocator. NULL:
+ * an own arena again. */
+ONNX_INFER_API onnx_infer_status onnx_infer_context_set_arena(onnx_infer_context *c, void *mem, size_t bytes) ONNX_INFER_NOEXCEPT;
+
+/* --- bound runs: inputs and outputs stay with the context. Once a bound run has been made with given shapes, the next
+ * ones with these shapes allocate nothing and, on one thread, take no lock; steps whose kernel is "reference" and values
+ * whose size depends on data apart. Indices out of range: ONNX_INFER_E_NOT_FOUND. -------------------------------------- */
+
+/* The value (retained; NULL: none) is what the next bound runs read; its content may change between them. */
+ONNX_INFER_API onnx_infer_status onnx_infer_bind_input(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+/* The tensor (retained) that bound runs write; it must be of the result's type and shape when they do. NULL: the context
+ * makes a value and uses it again while the shape stays. Takes the place of a function, and the other way round. */
+ONNX_INFER_API onnx_infer_status onnx_infer_bind_output(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_bind_output_fn(onnx_infer_context *c, size_t i, onnx_infer_output_fn fn,
+                                                           void *user) ONNX_INFER_NOEXCEPT;
+/* What a bound run gives as `output` is `input` of the next, without a copy (caches of keys and values, states of recurrent
+ * nets). The first run takes the value bound to the input, which is only read, or zeros where the input's shape is
+ * fixed. A run that fails leaves the state as it was. An output feeds one input; `input` or `output` already linked:
+ * ONNX_INFER_E_INVALID_ARGUMENT; differing types: ONNX_INFER_E_TYPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_bind_state(onnx_infer_context *c, size_t output, size_t input) ONNX_INFER_NOEXCEPT;
+/* Forgets inputs, outputs, links and state. */
+ONNX_INFER_API onnx_infer_status onnx_infer_unbind_all(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+/* The next bound run starts from the first state again; links stay. */
+ONNX_INFER_API onnx_infer_status onnx_infer_reset_state(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
+/* Runs on what is bound and computes all outputs. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_bound(onnx_infer_context *c, const onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
+/* The same on a thread of the context, which starts at the first call and sleeps between runs. Returns at once; `ro` is
+ * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run. */
+ONNX_INFER_API onnx_infer_status onnx_infer_run_async(onnx_infer_context *c, const onnx_infer_run_options *ro,
+                                                      onnx_infer_done_fn fn, void *user) ONNX_INFER_NOEXCEPT;
+/* Waits until the last asynchronous run and its callback are done, and returns how that run ended, with its record as
+ * this thread's; ONNX_INFER_OK where there was none. ONNX_INFER_E_BUSY after timeout_ns (0: looks only; UINT64_MAX: no
+ * end). Any thread; from the callback it does not wait. */
+ONNX_INFER_API onnx_infer_status onnx_infer_wait(onnx_infer_context *c, uint64_t timeout_ns) ONNX_INFER_NOEXCEPT;
+/* Output i of the last successful bound run, borrowed until the next bound run, trim or unbinding; NULL before one, during
+ * one, and for outputs bound to a function. */
+ONNX_INFER_API const onnx_infer_value *onnx_infer_output(const onnx_infer_context *c, size_t i) ONNX_INFER_NOEXCEPT;
+
+/* --- run options ------------------------------------------------------------------------------------------------ */
 
 /* How a run is done. Objects set here must outlive the run. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_create(onnx_infer_run_options **out) ONNX_INFER_NOEXCEPT;
