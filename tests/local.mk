@@ -13,13 +13,39 @@ shell_tests =
 check_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(PROTOBUF_C_CFLAGS) $(CHECK_CFLAGS)
 check_ldadd = $(core_ldadd) $(CHECK_LIBS)
 
+# Tests of the public functions (tests/api) link $(api_ldadd): what each function returned there, and which of its
+# arguments were NULL, is noted in tests/api/covered.txt by a shim made from the header, and `make covered` compares
+# that with the header's comments. Without pycparser or a linker that has --wrap they link without the shim.
+if API_SHIM
+api_ldadd = tests/support/libcovered.a $(API_WRAP) $(check_ldadd)
+check_LIBRARIES = tests/support/libcovered.a
+nodist_tests_support_libcovered_a_SOURCES = tests/support/covered_shim.c
+tests_support_libcovered_a_SOURCES = tests/support/covered.c tests/support/covered.h
+tests_support_libcovered_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_support_libcovered_a_DEPENDENCIES = tests/support/covered.wrap
+CLEANFILES += tests/support/covered_shim.c tests/support/covered.wrap tests/api/covered.txt
+header_tool = CC='$(CC)' $(PYTHON3) $(top_srcdir)/tests/support/header.py
+tests/support/covered_shim.c: include/onnx_infer.h tests/support/header.py
+	$(AM_V_GEN)$(MKDIR_P) tests/support && $(header_tool) shim >$@.tmp && mv $@.tmp $@
+tests/support/covered.wrap: include/onnx_infer.h tests/support/header.py
+	$(AM_V_GEN)$(MKDIR_P) tests/support && $(header_tool) wrap >$@.tmp && mv $@.tmp $@
+
+.PHONY: covered
+covered:
+	$(header_tool) covered tests/api/covered.txt
+else
+api_ldadd = $(check_ldadd)
+endif
+EXTRA_DIST += tests/support/header.py
+
 AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CC='$(CC)'; export CC; READELF='$(READELF)'; export READELF; \
 	OI_SAN_CFLAGS='$(OI_SAN_CFLAGS)'; export OI_SAN_CFLAGS; \
 	OPENBLAS_LIBS='$(OPENBLAS_LIBS)'; export OPENBLAS_LIBS; \
-	PYTHON3='$(PYTHON3)'; export PYTHON3;
+	PYTHON3='$(PYTHON3)'; export PYTHON3; \
+	ONNX_INFER_COVERED='$(abs_top_builddir)/tests/api/covered.txt'; export ONNX_INFER_COVERED;
 
 shell_tests += tests/support/check_includes
 shell_tests += tests/support/check_template
@@ -48,11 +74,11 @@ tests_unit_test_memplan_LDADD = $(check_ldadd)
 check_suites += tests/api/test_models
 tests_api_test_models_SOURCES = tests/api/test_models.c tests/support/little_model.c tests/support/little_model.h
 tests_api_test_models_CPPFLAGS = $(check_cppflags)
-tests_api_test_models_LDADD = $(check_ldadd)
+tests_api_test_models_LDADD = $(api_ldadd)
 check_suites += tests/api/test_run
 tests_api_test_run_SOURCES = tests/api/test_run.c
 tests_api_test_run_CPPFLAGS = $(check_cppflags)
-tests_api_test_run_LDADD = $(check_ldadd)
+tests_api_test_run_LDADD = $(api_ldadd)
 check_suites += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
 tests_unit_test_pool_CPPFLAGS = $(check_cppflags)
