@@ -1,10 +1,17 @@
 # Sources of lib/ops, one a line: core_sources += lib/ops/x.c
 core_sources += lib/ops/activation.h
 core_sources += lib/ops/attr.c
+core_sources += lib/ops/contrib.c
+core_sources += lib/ops/contrib.h
+core_sources += lib/ops/contrib_activation.c
+core_sources += lib/ops/contrib_fused.c
+core_sources += lib/ops/contrib_norm.c
 core_sources += lib/ops/dtypes.h
 core_sources += lib/ops/eval_prepared.c
 core_sources += lib/ops/eval_prepared.h
 core_sources += lib/ops/eval_util.c
+core_sources += lib/ops/expand.c
+core_sources += lib/ops/expand.h
 core_sources += lib/ops/fold.c
 core_sources += lib/ops/graph_clone.c
 core_sources += lib/ops/graph_verify.c

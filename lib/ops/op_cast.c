@@ -1,7 +1,7 @@
 /* Cast, CastLike, BitCast: one element type to another. */
 #include "ops/loop.h"
 #include "ops/number_text.h"
-#include "ops/op.h"
+#include "ops/rewrite.h"
 #include "tensor/convert.h"
 
 #include <string.h>
@@ -144,6 +144,23 @@ static oi_status prepare(oi_prepare *p)
     return ONNX_INFER_OK;
 }
 
+/* Cast, where the type is known: it does not wait for the other input. */
+static oi_status declutter_like(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node *n = &rw->g->node[id];
+    oi_dtype to = oi_graph_fact(rw->g, n->in[1])->dtype;
+    const oi_op *cast = oi_op_find("", "Cast");
+    if (to == ONNX_INFER_UNDEFINED)
+        return ONNX_INFER_OK;
+    cast_attr *attr = oi_attr_new(rw->g->arena, cast);
+    if (!attr)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    *attr = *(const cast_attr *)n->attr;
+    attr->to = to;
+    oi_rewrite_replace(rw, n->out[0], oi_rewrite_node(rw, cast, attr, 1, n->in));
+    return rw->status;
+}
+
 /* --- BitCast --- */
 
 static oi_status check_bits(oi_dtype from, int64_t to)
@@ -194,7 +211,9 @@ const oi_op oi_op_Cast = {
 };
 const oi_op oi_op_CastLike = {
     .name = "CastLike", .domain = "", .since = 15, .newest = 25, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-    .attrs = cast_like_attrs, .attr_size = sizeof(cast_attr), .infer = infer, .eval = eval, .prepare = prepare,
+    .attrs = cast_like_attrs,
+    .attr_size = sizeof(cast_attr), .infer = infer, .eval = eval, .declutter = declutter_like,
+    .prepare = prepare,
 };
 const oi_op oi_op_BitCast = {
     .name = "BitCast", .domain = "", .since = 26, .newest = 26, .flags = OI_OP_ELEMENTWISE, .min_in = 1, .max_in = 1, .min_out = 1,

@@ -1,7 +1,8 @@
 /* Einsum: sums of products over named axes. */
-#include "ops/op.h"
+#include "ops/rewrite.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -260,10 +261,35 @@ static oi_status eval(oi_eval *e)
     return ONNX_INFER_OK;
 }
 
+/* One operand whose axes only change places: Transpose. */
+static oi_status declutter(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node *n = &rw->g->node[id];
+    const einsum_attr *a = n->attr;
+    const oi_fact *f = oi_graph_fact(rw->g, n->in[0]);
+    char text[16 + 4 * OI_MAX_RANK] = "perm=[";
+    einsum_plan p;
+    if (n->nin != 1 || f->shape.rank < 1)
+        return ONNX_INFER_OK;
+    OI_TRY(make_plan(a->equation, 1, &f->shape.rank, &p));
+    if (p.labels != p.outputs || p.outputs != f->shape.rank)
+        return ONNX_INFER_OK;
+    for (int32_t i = 0; i < p.outputs; i++) {
+        int32_t from = 0;
+        while (p.axis[0][from] != i)
+            from++;
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "", (int)from);
+    }
+    strcat(text, "]");
+    oi_rewrite_replace(rw, n->out[0], oi_rewrite_op(rw, "", "Transpose", text, 1, n->in));
+    return rw->status;
+}
+
 static const oi_attr_spec attrs[] = {
     {.name = "equation", .type = OI_ATTR_STRING, .offset = offsetof(einsum_attr, equation), .flags = OI_ATTR_REQUIRED}, {0}};
 
 const oi_op oi_op_Einsum = {
     .name = "Einsum", .domain = "", .since = 12, .newest = 28, .min_in = 1, .max_in = UINT16_MAX, .min_out = 1, .max_out = 1,
-    .attrs = attrs, .attr_size = sizeof(einsum_attr), .infer = infer, .eval = eval,
+    .attrs = attrs, .attr_size = sizeof(einsum_attr), .infer = infer, .eval = eval, .declutter = declutter,
 };

@@ -14,7 +14,8 @@ BINARY = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu", "Less", "Gre
 REDUCE = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare",
           "ReduceLogSumExp", "ArgMax", "ArgMin")
 NUMPY = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int32": TensorProto.INT32, "int64": TensorProto.INT64,
-         "bool": TensorProto.BOOL, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
+         "bool": TensorProto.BOOL, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
+         "uint16": TensorProto.UINT16, "int16": TensorProto.INT16}
 
 
 def generator(function):
@@ -54,8 +55,8 @@ class Draw:
     def values(self, shape, dtype="float32"):
         if dtype == "bool":
             return self.rng.integers(0, 2, shape).astype(bool)
-        if dtype in ("int32", "int64", "int8", "uint8"):
-            return self.rng.integers(0 if dtype == "uint8" else -20, 20, shape).astype(dtype)
+        if dtype in ("int32", "int64", "int8", "uint8", "int16", "uint16"):
+            return self.rng.integers(0 if dtype.startswith("u") else -20, 20, shape).astype(dtype)
         return self.rng.standard_normal(shape).astype(dtype)
 
     def broadcast(self, shape):
@@ -69,6 +70,7 @@ class Case:
 
     def __init__(self, draw):
         self.draw, self.nodes, self.initializers, self.inputs, self.outputs = draw, [], [], [], []
+        self.atol = None  # of every output; None: from their magnitudes
 
     def input(self, value):
         name = f"x{len(self.inputs)}"
@@ -84,8 +86,9 @@ class Case:
         """An initializer, or now and then an input."""
         return self.constant(value) if self.draw.flip(0.7) else self.input(value)
 
-    def node(self, op, *inputs, outputs=1, **attributes):
-        names = [f"v{len(self.nodes)}_{k}" for k in range(outputs)]
+    def node(self, op, *inputs, outputs=1, drop=(), **attributes):
+        """The outputs' names; those in `drop` are left out."""
+        names = ["" if k in drop else f"v{len(self.nodes)}_{k}" for k in range(outputs)]
         attributes = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(op, list(inputs), names, name=f"n{len(self.nodes)}", **attributes))
         return names[0] if outputs == 1 else names
@@ -98,7 +101,9 @@ class Case:
         inputs = [helper.make_tensor_value_info(name, NUMPY[value.dtype.name], value.shape) for name, value in self.inputs]
         outputs = [helper.make_empty_tensor_value_info(name) for name in self.outputs]
         graph = helper.make_graph(self.nodes, "random", inputs, outputs, self.initializers)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        domains = {node.domain for node in self.nodes} - {""}
+        opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in sorted(domains))]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
 # --- operators -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+"""Random cases of contributed operators (domain com.microsoft), drawn like those of random_cases."""
+import numpy as np
+
+from random_cases import Case, generator
+
+MS = "com.microsoft"
+
+
+def weights(d, *shape):
+    """Weights of a layer with shape[0] inputs."""
+    return d.values(shape) / np.float32(np.sqrt(max(shape[0], 1)))
+
+
+@generator
+def contrib_activation(d):
+    case = Case(d)
+    op = d.pick("Gelu", "BiasGelu", "FastGelu", "QuickGelu")
+    shape = d.shape(1, 4)
+    data = case.input(d.values(shape))
+    bias = [case.weight(d.values(shape[-1:]))] if op == "BiasGelu" or op == "FastGelu" and d.flip() else []
+    return case.output(case.node(op, data, *bias, domain=MS, alpha=d.pick(None, 1.0, 1.5) if op == "QuickGelu" else None))
+
+
+@generator
+def contrib_norm(d):
+    case, op = Case(d), d.pick("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization",
+                               "LayerNormalization")
+    batch, length, width = d.int(1, 3), d.size(), d.size()
+    dtype = d.pick("float32", "float32", "float64")
+    shape = [batch, length, width]
+    if op in ("SimplifiedLayerNormalization", "LayerNormalization"):
+        wanted = 1
+        inputs = [case.input(d.values(shape, dtype)), case.weight(d.values([width], dtype))]
+        if op == "LayerNormalization" and d.flip():
+            inputs.append(case.weight(d.values([width], dtype)))
+        return case.output(case.node(op, *inputs, axis=d.pick(-1, None, 2), epsilon=d.pick(None, 1e-3), outputs=wanted))
+    skip = d.pick(shape, [1, length, width], [length, width])
+    inputs = [case.input(d.values(shape, dtype)), case.input(d.values(skip, dtype)), case.weight(d.values([width], dtype))]
+    if op == "SkipLayerNormalization":
+        inputs.append(case.weight(d.values([width], dtype)) if d.flip() else "")
+    inputs.append(case.weight(d.values([width], dtype)) if d.flip() else "")
+    while not inputs[-1]:
+        inputs.pop()
+    if d.flip():
+        out = case.node(op, *inputs, domain=MS, outputs=4, drop=(1, 2), epsilon=d.pick(None, 1e-3))
+        return case.output(out[0], out[3])
+    return case.output(case.node(op, *inputs, domain=MS, epsilon=d.pick(None, 1e-3)))
+
+
+@generator
+def contrib_matmul(d):
+    case, (m, k, n) = Case(d), (d.size(), d.size(), d.size())
+    batch = [d.int(1, 3) for _ in range(d.int(0, 2))]
+    left, right = d.flip(), d.flip()
+    left_batch, right_batch = (len(batch) > 0 and d.flip(0.3) for _ in range(2))
+
+    def stored(rows, columns, matrix, rest):
+        shape = [*batch, columns, rows] if matrix else [*batch, rows, columns]
+        return [*shape[1:-1], shape[0], shape[-1]] if rest else shape
+
+    if left_batch and left or right_batch and right:  # ONNX Runtime exchanges axes there in an order of its own
+        left = right = False
+    a, b = stored(m, k, left, left_batch), stored(k, n, right, right_batch)
+    return case.output(case.node("FusedMatMul", case.input(d.values(a)), case.weight(d.values(b)), domain=MS, alpha=d.pick(None, 0.125, 2.0),
+                                 transA=int(left), transB=int(right), transBatchA=int(left_batch), transBatchB=int(right_batch)))
+
+
+@generator
+def contrib_gemm(d):
+    case, (m, k, n) = Case(d), (d.size(), d.size(), d.size())
+    left, right = d.int(0, 1), d.int(0, 1)
+    kind, alpha, beta, gamma = d.pick(("Relu", None, None, None), ("LeakyRelu", 0.2, None, None), ("HardSigmoid", 0.3, 0.4, None),
+                                      ("Sigmoid", None, None, None), ("Tanh", None, None, None), ("Elu", 0.7, None, None),
+                                      ("Softplus", None, None, None), ("Selu", 1.5, None, 1.1))
+    inputs = [case.input(d.values([k, m] if left else [m, k])), case.weight(d.values([n, k] if right else [k, n]))]
+    if d.flip(0.7):
+        inputs.append(case.weight(d.values(d.pick([n], [m, n], [1, n], [m, 1]))))
+    return case.output(case.node("FusedGemm", *inputs, domain=MS, activation=kind, activation_alpha=alpha, activation_beta=beta,
+                                 activation_gamma=gamma, alpha=d.pick(None, 0.5), beta=d.pick(None, 0.5), transA=left, transB=right))
+
+
+@generator
+def contrib_conv(d):
+    case, group = Case(d), d.pick(1, 1, 2)
+    inner, outer, kernel = d.pick(1, 3, 8, 16) * group, d.pick(1, 5, 16) * group, d.pick(1, 3)
+    height, width, batch = d.int(3, 12), d.int(3, 12), d.int(1, 2)
+    kind, params = d.pick(("Relu", None), ("LeakyRelu", [0.2]), ("HardSigmoid", [0.3, 0.4]), ("Clip", [-0.5, 0.7]), ("Sigmoid", None),
+                          ("Tanh", None), (None, None))
+    inputs = [case.input(d.values([batch, inner, height, width])), case.weight(weights(d, outer, inner // group, kernel, kernel)),
+              case.weight(d.values([outer])) if d.flip() else ""]
+    if d.flip():
+        inputs.append(case.input(d.values([batch, outer, height, width])))
+    while not inputs[-1]:
+        inputs.pop()
+    return case.output(case.node("FusedConv", *inputs, domain=MS, group=group, pads=[kernel // 2] * 4, kernel_shape=[kernel, kernel],
+                                 activation=kind, activation_params=params))
+
+
+@generator
+def contrib_renamed(d):
+    """Operators of the standard under another name."""
+    case, kind = Case(d), d.int(0, 7)
+    if kind == 0:
+        shape = d.shape(2, 4, zero=False)
+        return case.output(case.node("Trilu", case.input(d.values(shape, d.pick("float32", "int64"))),
+                                     *([case.constant(np.array(d.int(-2, 2), np.int64))] if d.flip() else []), domain=MS, upper=d.int(0, 1)))
+    if kind == 1:
+        dtype = d.pick("float32", "float64", "int32", "int64")
+        limits = [case.constant(np.array(value, dtype)) for value in (d.int(-5, 5), d.int(6, 20))]
+        step = [case.constant(np.array(d.int(1, 3), dtype))] if d.flip() else []
+        return case.output(case.node("Range", *limits, *step, domain=MS))
+    if kind == 2:
+        shape = d.shape(1, 3, zero=False)
+        pads = [d.int(0, 2) for _ in range(2 * len(shape))]
+        return case.output(case.node("Pad", case.input(d.values(shape)), case.constant(np.array(pads, np.int64)), domain=MS,
+                                     *([case.constant(np.array([1.5], np.float32))] if d.flip() else [])))
+    if kind == 3:
+        shape = d.shape(1, 3, zero=False)
+        return case.output(case.node("ExpandDims", case.input(d.values(shape)), case.constant(np.array(d.int(-len(shape) - 1, len(shape)), np.int32)),
+                                     domain=MS))
+    if kind == 4:
+        return case.output(*case.node("Unique", case.input(d.rng.integers(0, 9, d.size()).astype(np.float32)), outputs=3, domain=MS))
+    if kind == 5:
+        data = d.values([d.int(1, 2), d.int(1, 4), d.int(2, 9), d.int(2, 9)])
+        grid = d.values([data.shape[0], d.int(1, 6), d.int(1, 6), 2]) * np.float32(0.8)
+        return case.output(case.node("GridSample", case.input(data), case.input(grid), domain=MS, mode=d.pick("bilinear", "nearest", "bicubic"),
+                                     padding_mode=d.pick("zeros", "border", "reflection"), align_corners=d.int(0, 1)))
+    if kind == 6:
+        data = d.values([4, 5, 6])
+        return case.output(case.node("GatherND", case.input(data), case.input(d.rng.integers(0, 4, [3, d.int(1, 3)]).astype(np.int64)), domain=MS))
+    shape = [d.size(), d.size()]
+    dtype = d.pick("uint8", "int8", "int16", "uint16")
+    scale, zero = np.float32(0.05), np.array(d.int(0, 9), dtype)
+    if d.flip():
+        case.atol = 1
+        return case.output(case.node("QuantizeLinear", case.input(d.values(shape)), case.constant(scale), case.constant(zero), domain=MS))
+    return case.output(case.node("DequantizeLinear", case.input(d.values(shape, dtype)), case.constant(scale), case.constant(zero), domain=MS))
