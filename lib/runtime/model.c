@@ -55,8 +55,9 @@ static oi_status describe_port(onnx_infer_model *m, const oi_onnx_port *from, co
 {
     const oi_symtab *syms = m->file->graph->syms;
     const oi_fact *fact = &from->fact;
-    if (inferred && inferred->kind == fact->kind && fact->kind == ONNX_INFER_TENSOR &&
-        (fact->shape.rank < 0 || fact->dtype == ONNX_INFER_UNDEFINED))
+    bool silent = fact->kind == ONNX_INFER_TENSOR && fact->dtype == ONNX_INFER_UNDEFINED && fact->shape.rank < 0;
+    bool vague = fact->kind == ONNX_INFER_TENSOR && (fact->shape.rank < 0 || fact->dtype == ONNX_INFER_UNDEFINED);
+    if (inferred && (silent || (vague && inferred->kind == fact->kind)))
         fact = inferred;
     to->name = from->name ? from->name : "";
     to->fact = fact;

@@ -13,12 +13,14 @@ import tempfile
 
 import numpy as np
 import onnxruntime
+from onnx import MapProto, SequenceProto, TensorProto, numpy_helper
 
 import conformance
 import contrib_cases  # noqa: F401  adds its generators
 import generate
 import harness
 import random_cases
+import random_ml  # noqa: F401  its generators join those of random_cases
 
 RTOL = 1e-4
 FLOOR = 2e-5  # of the output's largest magnitude
@@ -37,6 +39,29 @@ def answer(model, inputs):
         return None
 
 
+def map_proto(value, name):
+    proto = MapProto(name=name, key_type=TensorProto.STRING if isinstance(next(iter(value)), str) else TensorProto.INT64)
+    if proto.key_type == TensorProto.STRING:
+        proto.string_keys.extend(key.encode() for key in value)
+    else:
+        proto.keys.extend(value)
+    items = [np.asarray(item, object if isinstance(item, str) else np.asarray(item).dtype) for item in value.values()]
+    if isinstance(items[0].item(), float) and items[0].dtype == np.float64 and not isinstance(next(iter(value.values())), np.float64):
+        items = [item.astype(np.float32) for item in items]  # Python's floats stand for ONNX Runtime's float32
+    proto.values.CopyFrom(numpy_helper.from_list(items, name))
+    return proto
+
+
+def encode(value, name):
+    """The bytes of a data set's file for an array, a map (dict) or a sequence (list) of maps."""
+    if isinstance(value, dict):
+        return map_proto(value, name).SerializeToString()
+    if isinstance(value, list):
+        maps = [map_proto(item, name) for item in value]
+        return SequenceProto(name=name, elem_type=SequenceProto.MAP, map_values=maps).SerializeToString()
+    return numpy_helper.from_array(value, name).SerializeToString()
+
+
 def write(folder, name, seed):
     """Draws one case into folder/name_seed; False where ONNX Runtime has no answer."""
     case = random_cases.GENERATORS[name](random_cases.Draw(seed))
@@ -45,14 +70,14 @@ def write(folder, name, seed):
     if outputs is None:
         return False
     directory = folder / f"{name}_{seed}"
-    sizes = [float(np.max(np.abs(value))) for value in outputs if value.dtype.kind == "f" and value.size and np.isfinite(value).all()]
+    sizes = [float(np.max(np.abs(value))) for value in outputs
+             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size and np.isfinite(value).all()]
     generate.write(directory / "model.onnx", model.SerializeToString())
     generate.write(directory / "case.json", json.dumps({"rtol": RTOL, "atol": case.atol or FLOOR * max(sizes, default=1.0)}).encode())
     for what, values, ports in (("input", [value for _, value in case.inputs], model.graph.input),
                                 ("output", outputs, model.graph.output)):
         for k, (value, port) in enumerate(zip(values, ports, strict=True)):
-            data = generate.numpy_helper.from_array(value, port.name).SerializeToString()
-            generate.write(directory / "test_data_set_0" / f"{what}_{k}.pb", data)
+            generate.write(directory / "test_data_set_0" / f"{what}_{k}.pb", encode(value, port.name))
     return True
 
 

@@ -15,7 +15,7 @@ REDUCE = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "Re
           "ReduceLogSumExp", "ArgMax", "ArgMin")
 NUMPY = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int32": TensorProto.INT32, "int64": TensorProto.INT64,
          "bool": TensorProto.BOOL, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
-         "uint16": TensorProto.UINT16, "int16": TensorProto.INT16}
+         "uint16": TensorProto.UINT16, "int16": TensorProto.INT16, "object": TensorProto.STRING}
 
 
 def generator(function):
@@ -65,16 +65,27 @@ class Draw:
         return [1 if self.flip(0.3) else size for size in kept]
 
 
+def port(name, value):
+    """The declaration of an input: a tensor, or of a dict a map."""
+    if not isinstance(value, dict):
+        return helper.make_tensor_value_info(name, NUMPY[value.dtype.name], value.shape)
+    (key, item), *_ = value.items()
+    of = TensorProto.STRING if isinstance(item, str) else NUMPY[np.asarray(item).dtype.name]
+    of = helper.make_tensor_type_proto(of, [])
+    return helper.make_value_info(name, helper.make_map_type_proto(TensorProto.STRING if isinstance(key, str) else TensorProto.INT64, of))
+
+
 class Case:
     """A graph under construction: inputs with values, initializers, nodes, outputs."""
 
     def __init__(self, draw):
         self.draw, self.nodes, self.initializers, self.inputs, self.outputs = draw, [], [], [], []
+        self.opsets = {"": OPSET}  # other domains that nodes are of: version 1, unless it is here
         self.atol = None  # of every output; None: from their magnitudes
 
     def input(self, value):
         name = f"x{len(self.inputs)}"
-        self.inputs.append((name, np.asarray(value)))
+        self.inputs.append((name, value if isinstance(value, dict) else np.asarray(value)))
         return name
 
     def constant(self, value):
@@ -98,12 +109,11 @@ class Case:
         return self
 
     def model(self):
-        inputs = [helper.make_tensor_value_info(name, NUMPY[value.dtype.name], value.shape) for name, value in self.inputs]
+        inputs = [port(name, value) for name, value in self.inputs]
         outputs = [helper.make_empty_tensor_value_info(name) for name in self.outputs]
         graph = helper.make_graph(self.nodes, "random", inputs, outputs, self.initializers)
-        domains = {node.domain for node in self.nodes} - {""}
-        opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in sorted(domains))]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        versions = {**{domain: 1 for domain in sorted({node.domain for node in self.nodes})}, **self.opsets}
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid(*pair) for pair in versions.items()], ir_version=9)
 
 
 # --- operators -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,174 @@
+"""Random cases of the operators of ai.onnx.ml and of strings; they join random_cases.GENERATORS."""
+import numpy as np
+from onnx import numpy_helper
+
+from random_cases import Case, generator
+
+ML = "ai.onnx.ml"
+WORDS = np.array(["", "a", "b", "ab", "Ab", "x y", "été", "Straße", "日本", "zz", "-1", "3.5", " pad ", "q,r,,s", "same same"], object)
+POST = ("NONE", "NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
+
+
+def ml(d, version=None):
+    case = Case(d)
+    case.opsets[ML] = version or d.int(1, 5)
+    return case
+
+
+def node(case, op, *inputs, outputs=1, **attributes):
+    return case.node(op, *inputs, outputs=outputs, domain=ML, **attributes)
+
+
+def words(d, shape, choices=WORDS):
+    return d.rng.choice(choices, shape)
+
+
+def rows(d, dtype=None, cols=None):
+    """Up to 33 rows of numbers, of which some repeat."""
+    dtype = dtype or d.pick("float32", "float32", "float32", "float64", "int64", "int32")
+    value = d.values([d.pick(1, 1, 2, 5, 17, 33), cols or d.pick(1, 2, 3, 8, 13)], dtype)
+    return np.round(value * 2) / value.dtype.type(2) if dtype.startswith("float") and d.flip(0.3) else value
+
+
+def floats(d, n, scale=1.0):
+    return [float(v) for v in (d.rng.standard_normal(n) * scale).astype(np.float32)]
+
+
+def labels(d, n, ints, strings):
+    """The attribute that names n classes."""
+    if d.flip():
+        return {ints: [int(v) for v in d.rng.permutation(100)[:n]]}
+    return {strings: [f"class {k}" for k in d.rng.permutation(100)[:n]]}
+
+
+@generator
+def ml_features(d):
+    case, kind = ml(d), d.int(0, 5)
+    if kind == 0:
+        value = d.pick(rows(d), words(d, [d.int(1, 5), d.int(1, 9)]), d.values([d.int(1, 9)]), d.values([2, 3, d.int(1, 9)]))
+        index = d.rng.integers(0, value.shape[-1], d.int(1, 12))
+        return case.output(node(case, "ArrayFeatureExtractor", case.input(value), case.weight(index)))
+    if kind == 1:
+        return case.output(node(case, "Binarizer", case.input(rows(d, d.pick("float32", "float32", "float64", "int64"))), threshold=0.5))
+    if kind == 2:
+        count = d.int(1, 9)
+        value = [d.values([count, d.int(1, 7)], "float32") for _ in range(d.int(1, 4))]
+        dims = [v.shape[1] if d.flip(0.7) else d.int(1, 9) for v in value]
+        return case.output(node(case, "FeatureVectorizer", *map(case.input, value), inputdimensions=dims))
+    if kind == 3:
+        value = rows(d, d.pick("float32", "float32", "int64"))
+        n = d.pick(1, value.shape[1])
+        if value.dtype.kind == "i":
+            return case.output(node(case, "Imputer", case.input(value), imputed_value_int64s=[int(v) for v in range(n)],
+                                    replaced_value_int64=int(value.flat[0])))
+        missing = d.pick(np.nan, float(value.flat[0]))
+        value = np.where(d.rng.random(value.shape) < 0.3, value.dtype.type(missing), value)
+        return case.output(node(case, "Imputer", case.input(value), imputed_value_floats=floats(d, n), replaced_value_float=missing))
+    value = rows(d)
+    if kind == 4:
+        if d.flip(0.2):
+            value = value * value.dtype.type(0)
+        return case.output(node(case, "Normalizer", case.input(value), norm=d.pick("MAX", "L1", "L2")))
+    n = d.pick(1, value.shape[1])
+    return case.output(node(case, "Scaler", case.input(value), offset=floats(d, n), scale=floats(d, n)))
+
+
+@generator
+def ml_categories(d):
+    kind = d.int(0, 3)
+    if kind == 0:
+        case, n = ml(d, d.int(2, 5)), d.int(1, 8)
+        keys = {"keys_strings": [str(w) for w in d.rng.permutation(WORDS)[:n]], "keys_int64s": [int(v) for v in d.rng.permutation(12)[:n]],
+                "keys_floats": [float(v) for v in d.rng.permutation(12)[:n] / 2]}
+        values = {"values_strings": [f"v{k}" for k in range(n)], "values_int64s": list(range(n)), "values_floats": floats(d, n)}
+        key, value = d.pick(*keys), d.pick(*values)
+        default = {"values_strings": {"default_string": "none"}, "values_int64s": {"default_int64": -7}, "values_floats": {"default_float": 2.5}}
+        shape = d.shape(1, 3, 200)
+        data = {"keys_strings": words(d, shape), "keys_int64s": d.rng.integers(0, 12, shape),
+                "keys_floats": (d.rng.integers(0, 12, shape) / 2).astype(np.float32)}[key]
+        attributes = {key: keys[key], value: values[value], **(default[value] if d.flip(0.7) else {})}
+        return case.output(node(case, "LabelEncoder", case.input(data), **attributes))
+    if kind == 1:
+        case, n, dtype = ml(d, 4), d.int(1, 8), d.pick("float32", "float64", "int64", "int16")
+        keys, values = d.rng.permutation(12)[:n].astype(dtype), d.rng.permutation(12)[:n].astype(dtype)
+        data = d.rng.integers(0, 12, d.shape(1, 3, 200)).astype(dtype)
+        return case.output(node(case, "LabelEncoder", case.input(data), keys_tensor=numpy_helper.from_array(keys),
+                                values_tensor=numpy_helper.from_array(values),
+                                default_tensor=numpy_helper.from_array(np.array([5], dtype))))
+    case, shape = ml(d), d.shape(1, 2, 200)
+    if kind == 2:
+        n = d.int(1, 8)
+        data = words(d, shape) if d.flip() else d.rng.integers(0, 12, shape)
+        return case.output(node(case, "CategoryMapper", case.input(data), cats_int64s=[int(v) for v in d.rng.permutation(12)[:n]],
+                                cats_strings=[str(w) for w in d.rng.permutation(WORDS)[:n]], default_int64=-3, default_string="none"))
+    if d.flip():
+        return case.output(node(case, "OneHotEncoder", case.input(words(d, shape)), cats_strings=[str(w) for w in WORDS[:d.int(1, 8)]]))
+    data = d.rng.integers(0, 12, shape).astype(d.pick("int64", "float32", "int32"))
+    return case.output(node(case, "OneHotEncoder", case.input(data), cats_int64s=[int(v) for v in d.rng.permutation(12)[:d.int(1, 8)]]))
+
+
+@generator
+def ml_maps(d):
+    case, kind, n = ml(d), d.int(0, 2), d.int(1, 6)
+    if kind == 0:
+        names = d.pick({"classlabels_int64s": list(range(n))}, {"classlabels_strings": [f"c{k}" for k in range(n)]})
+        return case.output(node(case, "ZipMap", case.input(d.values([d.int(1, 5), n])), **names))
+    keys = sorted(int(k) for k in d.rng.permutation(9)[:n])
+    if kind == 1:
+        data = {k: np.float32(v) for k, v in zip(keys, floats(d, n, 10))}
+        if d.flip(0.3):
+            data = {k: f"{v:.3f}" for k, v in data.items()}
+        return case.output(node(case, "CastMap", case.input(data), cast_to=d.pick("TO_FLOAT", "TO_STRING", "TO_INT64")
+                                if not isinstance(data[keys[0]], str) else d.pick("TO_FLOAT", "TO_STRING"),
+                                map_form=d.pick("DENSE", "SPARSE"), max_map=9))
+    of = d.pick(np.float32, np.float64)
+    if d.flip():
+        return case.output(node(case, "DictVectorizer", case.input({k: of(k / 3) for k in keys}), int64_vocabulary=list(range(9))))
+    return case.output(node(case, "DictVectorizer", case.input({f"k{k}": of(k / 3) for k in keys}),
+                            string_vocabulary=[f"k{k}" for k in d.rng.permutation(9)]))
+
+
+@generator
+def ml_linear(d):
+    case, value, n = ml(d), rows(d), d.pick(1, 1, 2, 3, 5)
+    weights = {"coefficients": floats(d, n * value.shape[1]), "intercepts": floats(d, n), "post_transform": d.pick(*POST)}
+    if weights["post_transform"] == "PROBIT":
+        value = value * value.dtype.type(0)
+        weights["intercepts"] = [float(v) for v in d.rng.uniform(0.05, 0.95, n)]
+    if d.flip():
+        weights["post_transform"] = "NONE"
+        return case.output(node(case, "LinearRegressor", case.input(value), targets=n, **weights))
+    if n == 1 and weights["post_transform"] == "PROBIT":  # ONNX Runtime leaves the second score unwritten
+        weights["post_transform"] = "NONE"
+    names = labels(d, 2 if n == 1 else n, "classlabels_ints", "classlabels_strings")
+    return case.output(*node(case, "LinearClassifier", case.input(value), outputs=2, **names, **weights))
+
+
+@generator
+def strings(d):
+    case, kind = Case(d), d.int(0, 1)
+    if kind == 0:
+        shape = d.shape(0, 3, 100)
+        return case.output(case.node("StringConcat", case.input(words(d, shape)), case.weight(words(d, d.broadcast(shape)))))
+    data = words(d, d.shape(1, 2, 60, zero=False), WORDS[1:-3])
+    return case.output(*case.node("StringSplit", case.input(data), outputs=2, delimiter=d.pick(",", "a", "ab", "y")))
+
+
+@generator
+def tfidf(d):
+    case = Case(d)
+    tokens = [str(w) for w in WORDS[:6]] if d.flip() else list(range(5))
+    low = d.int(1, 2)
+    high = d.int(low, 3)
+    pool, counts = [], []
+    for size in range(1, high + 1):
+        counts.append(len(pool))
+        grams = {tuple(int(k) for k in d.rng.integers(0, len(tokens), size)) for _ in range(d.int(1, 5))}
+        pool += [tokens[k] for gram in sorted(grams) for k in gram]
+    total = sum((end - begin) // size for size, (begin, end) in enumerate(zip(counts, [*counts[1:], len(pool)]), 1))
+    key = "pool_strings" if isinstance(tokens[0], str) else "pool_int64s"
+    shape = [d.int(1, 12)] if d.flip(0.4) else [d.int(1, 4), d.int(1, 12)]
+    data = words(d, shape, np.array(tokens, object)) if key == "pool_strings" else d.rng.integers(0, 6, shape).astype(d.pick("int64", "int32"))
+    return case.output(case.node("TfIdfVectorizer", case.input(data), max_gram_length=high, min_gram_length=low, max_skip_count=d.int(0, 3),
+                                 mode=d.pick("TF", "IDF", "TFIDF"), ngram_counts=counts, ngram_indexes=[int(k) for k in d.rng.permutation(total)],
+                                 weights=floats(d, total) if d.flip() else None, **{key: pool}))
