@@ -13,6 +13,9 @@
  *              NULL. Returned `const` pointers are borrowed from the handle that they came from.
  *   threads    models, plans, ports and retain/release may be used from any thread at once. Options, run options,
  *              contexts, profiles and the writing of values belong to one thread at a time.
+ *   NULL       where a function does not allow it: ONNX_INFER_E_INVALID_ARGUMENT; from functions without a status NULL,
+ *              0, -1 or nothing done.
+ *   Errors:    the statuses that a function can return, without their ONNX_INFER_E_, but for ONNX_INFER_E_INTERNAL.
  *   strings    UTF-8, NUL-terminated, in and out.
  *   shapes     dims are counts of elements, outermost first; tensors are dense and row-major.
  */
@@ -202,6 +205,7 @@ typedef struct onnx_infer_event {
 
 ONNX_INFER_API const char *onnx_infer_version(void) ONNX_INFER_NOEXCEPT;     /* "0.1.0" */
 ONNX_INFER_API uint32_t onnx_infer_version_number(void) ONNX_INFER_NOEXCEPT; /* major << 16 | minor << 8 | patch */
+/* Newest version of the file format that loads. */
 ONNX_INFER_API int32_t onnx_infer_max_ir_version(void) ONNX_INFER_NOEXCEPT;
 /* Newest opset known of a domain ("" or "ai.onnx", "ai.onnx.ml", ...); 0 for an unknown domain. */
 ONNX_INFER_API int32_t onnx_infer_max_opset(const char *domain) ONNX_INFER_NOEXCEPT;
@@ -234,49 +238,58 @@ ONNX_INFER_API int64_t onnx_infer_error_expected(const onnx_infer_error *e) ONNX
 
 /* --- options of loading and planning: read at the call that takes them; NULL stands for the defaults ----------- */
 
+/* All at their defaults. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_create(onnx_infer_options **out) ONNX_INFER_NOEXCEPT;
+/* What was made with them stays as it is. */
 ONNX_INFER_API void onnx_infer_options_free(onnx_infer_options *o) ONNX_INFER_NOEXCEPT;
-/* Fixes a dimension that the model names, e.g. "batch". A symbol that the model lacks is no error. */
+/* Fixes a dimension that the model names, e.g. "batch". A symbol that the model lacks is no error.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_symbol(onnx_infer_options *o, const char *symbol,
                                                                int64_t value) ONNX_INFER_NOEXCEPT;
-/* Fixes an input's shape. */
+/* Fixes an input's shape: `rank` counts in dims. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank,
                                                                     const int64_t *dims) ONNX_INFER_NOEXCEPT;
 /* Optimisation: 0 none (the operators' reference evaluators run the graph as it was loaded), 1 decluttered but still
- * by reference evaluators, 2 lowered to kernels (the default). */
+ * by reference evaluators, 2 lowered to kernels (the default). Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_level(onnx_infer_options *o, int32_t level) ONNX_INFER_NOEXCEPT;
-/* "cpu" is the only backend of this version; any other name: ONNX_INFER_E_BACKEND_UNAVAILABLE. */
+/* "cpu" is the only backend of this version; any other name: ONNX_INFER_E_BACKEND_UNAVAILABLE.
+ * Errors: INVALID_ARGUMENT, BACKEND_UNAVAILABLE. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_backend(onnx_infer_options *o, const char *name) ONNX_INFER_NOEXCEPT;
-/* Caps the instruction set ("generic", "sse2", "avx2", "avx512", "neon"), for the same bits on several machines. */
+/* Caps the instruction set ("generic", "sse2", "avx2", "avx512", "neon"), for the same bits on several machines.
+ * ONNX_INFER_E_NOT_FOUND: no such name. Errors: INVALID_ARGUMENT, NOT_FOUND, BACKEND_UNAVAILABLE. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cpu_isa(onnx_infer_options *o, const char *isa) ONNX_INFER_NOEXCEPT;
-/* Threads of a run, the caller's among them; 0: onnx_infer_default_threads(). Results do not depend on it. */
+/* Threads of a run, the caller's among them; 0: onnx_infer_default_threads(). Results do not depend on it.
+ * Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_threads(onnx_infer_options *o, int32_t n) ONNX_INFER_NOEXCEPT;
 /* Runs take their threads from this pool instead of having their own; set_threads no longer counts. Retained by the
- * options and by what is made with them; NULL: an own pool again. */
+ * options and by what is made with them; NULL: an own pool again. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_pool(onnx_infer_options *o, onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
 /* 1 (the default): the same inputs give the same bits on this machine, for any number of threads and in every run. 2: also
  * on other machines, given the same instruction set (set_cpu_isa) and build: nothing depends on the sizes of caches.
- * Another level: ONNX_INFER_E_INVALID_ARGUMENT. */
+ * Another level: ONNX_INFER_E_INVALID_ARGUMENT. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_deterministic(onnx_infer_options *o, int32_t level) ONNX_INFER_NOEXCEPT;
 /* The values of a dimension that the model names: min <= opt <= max, else ONNX_INFER_E_INVALID_ARGUMENT. Runs outside of
  * the range fail with ONNX_INFER_E_SHAPE_MISMATCH. Where the options give each open symbol of the inputs a value or a
  * range, plan_create prepares the largest and the usual (opt) shapes, and onnx_infer_plan_memory says what the largest
- * need. */
+ * need. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_symbol_range(onnx_infer_options *o, const char *symbol, int64_t min,
                                                                      int64_t opt, int64_t max) ONNX_INFER_NOEXCEPT;
 /* Ends a load or plan that takes these options, from another thread, with ONNX_INFER_E_CANCELLED. The handle must outlive
- * the calls that it may end; NULL: none. */
+ * the calls that it may end; NULL: none. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cancel(onnx_infer_options *o, onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
-/* The struct is copied; its functions and `user` must outlive every object made with these options. */
+/* The struct is copied; its functions and `user` must outlive every object made with these options.
+ * Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_allocator(onnx_infer_options *o,
                                                                   const onnx_infer_allocator *a) ONNX_INFER_NOEXCEPT;
 /* What a file may ask for: "nodes" (default 1,000,000), "depth" of nested graphs (64), "tensor_bytes" of one tensor
- * (64 GiB), "total_bytes" of one run (the machine's memory), "plans" kept by input shapes (16). Unknown names:
- * ONNX_INFER_E_NOT_FOUND. */
+ * (64 GiB), "total_bytes" of one run (the machine's memory), "plans" kept by input shapes (16). Errors: INVALID_ARGUMENT,
+ * NOT_FOUND for another name. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max) ONNX_INFER_NOEXCEPT;
+/* Called from the thread that loads or plans; fn NULL: nobody. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_options *o, onnx_infer_progress_fn fn,
                                                                  void *user) ONNX_INFER_NOEXCEPT;
-/* Messages of loading, planning and running, of `level` and graver; may be called from any thread. */
+/* Messages of loading, planning and running, of `level` and graver; may be called from any thread; fn NULL:
+ * nobody. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
                                                             onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
 
@@ -284,9 +297,10 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *
  * sleep between runs. In the child of a fork new ones start when needed. --------------------------------------------- */
 
 /* `threads` (1 to 4096; 0: onnx_infer_default_threads()) counts the thread that runs. Within a run an idle thread looks
- * for work for spin_ns nanoseconds before it sleeps; 0: it sleeps at once. */
+ * for work for spin_ns nanoseconds before it sleeps; 0: it sleeps at once. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_pool_create(int32_t threads, uint64_t spin_ns, onnx_infer_pool **out) ONNX_INFER_NOEXCEPT;
-/* The struct is copied; its function and `user` must outlive the pool and every plan that uses it. */
+/* The struct is copied; its function and `user` must outlive the pool and every plan that uses it.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_pool_create_external(const onnx_infer_executor *e,
                                                                  onnx_infer_pool **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_pool *onnx_infer_pool_retain(onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
@@ -295,18 +309,25 @@ ONNX_INFER_API void onnx_infer_pool_release(onnx_infer_pool *p) ONNX_INFER_NOEXC
 /* --- model ----------------------------------------------------------------------------------------------------- */
 
 /* Loads and checks a model. The file is mapped and its weights are used in place: it must not change while the model
- * lives. External data is looked for beside the file and never outside its folder. */
+ * lives. External data is looked for beside the file and never outside its folder.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
-/* fn NULL: the bytes are copied. Else they are borrowed until fn(user, p) is called, when the last user is gone. */
+/* fn NULL: the bytes are copied. Else they are borrowed until fn(user, p) is called, when the last user is gone.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, void *user,
                                                               const onnx_infer_options *o,
                                                               onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
-/* The struct is copied; `close` is called when the model is gone. On failure the reader stays the caller's, unclosed. */
+/* The struct is copied; `close` is called when the model is gone. On failure the reader stays the caller's, unclosed.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_reader *r, const onnx_infer_options *o,
                                                               onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* Reads the graph although operators or types in it are unsupported: ports, metadata and onnx_infer_model_issue
- * answer; a plan of a model with issues fails. */
+ * answer; a plan of a model with issues fails. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL,
+ * UNSUPPORTED_VERSION, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_model *onnx_infer_model_retain(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
@@ -325,16 +346,23 @@ ONNX_INFER_API size_t onnx_infer_model_symbol_count(const onnx_infer_model *m) O
 ONNX_INFER_API const char *onnx_infer_model_symbol(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
 /* "producer_name", "producer_version", "graph_name", "doc", "domain", "version", "ir_version"; NULL for another key. */
 ONNX_INFER_API const char *onnx_infer_model_property(const onnx_infer_model *m, const char *key) ONNX_INFER_NOEXCEPT;
+/* How many domains the model imports. */
 ONNX_INFER_API size_t onnx_infer_model_opset_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+/* The i-th domain ("" is ai.onnx) and its opset; borrowed from the model; domain and version may be NULL.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_opset(const onnx_infer_model *m, size_t i, const char **domain,
                                                         int64_t *version) ONNX_INFER_NOEXCEPT;
+/* How many pairs of metadata_props. */
 ONNX_INFER_API size_t onnx_infer_model_metadata_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
+/* The i-th pair of metadata_props; borrowed from the model; key and value may be NULL.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_metadata(const onnx_infer_model *m, size_t i, const char **key,
                                                            const char **value) ONNX_INFER_NOEXCEPT;
 /* Everything invalid or unsupported, one record each. A model loaded without peek has none. */
 ONNX_INFER_API size_t onnx_infer_model_issue_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const onnx_infer_error *onnx_infer_model_issue(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
 
+/* An input or output of a model, borrowed from it. */
 ONNX_INFER_API const char *onnx_infer_port_name(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_kind onnx_infer_port_kind(const onnx_infer_port *p) ONNX_INFER_NOEXCEPT;
 /* Of a tensor; of a sequence or optional, that of its innermost elements; of a map, that of its keys. */
@@ -348,94 +376,119 @@ ONNX_INFER_API int32_t onnx_infer_port_is_optional(const onnx_infer_port *p) ONN
 /* --- plan ------------------------------------------------------------------------------------------------------ */
 
 /* Optimises the model for this machine. Where the options leave no input dimension open everything is prepared here;
- * else each new set of input shapes is planned at its first run and kept (limit "plans", least recently used goes). */
+ * else each new set of input shapes is planned at its first run and kept (limit "plans", least recently used goes).
+ * Retains the model. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
+ * SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o,
                                                         onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_plan_release(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const onnx_infer_model *onnx_infer_plan_model(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
-/* What the most recently used shapes need; ONNX_INFER_E_DATA_DEPENDENT where inputs are open and no run took place. */
+/* What the most recently used shapes need; ONNX_INFER_E_DATA_DEPENDENT where inputs are open and no run took place.
+ * Errors: INVALID_ARGUMENT, DATA_DEPENDENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_memory(const onnx_infer_plan *p, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
 /* The steps of the most recently used shapes; 0 where there are none yet. */
 ONNX_INFER_API size_t onnx_infer_plan_step_count(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
+/* The i-th of them. Errors: INVALID_ARGUMENT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
 
 /* The shape of output `output` for inputs of these shapes, without running: dims[i] has ranks[i] entries; ranks[i] -1
  * stands for an input that is not given; n may be less than the inputs where the rest is optional. Writes *rank and
  * up to `cap` dims. ONNX_INFER_E_BUFFER_TOO_SMALL where the rank is more than cap (*rank is set);
  * ONNX_INFER_E_DATA_DEPENDENT where the shape follows from the inputs' content: then *rank is the rank, or -1, and dims
- * that are not known are -1. Shapes that inputs cannot have: ONNX_INFER_E_SHAPE_MISMATCH. */
+ * that are not known are -1. Shapes that inputs cannot have: ONNX_INFER_E_SHAPE_MISMATCH.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, SHAPE_MISMATCH, NOT_FOUND, LIMIT, BUFFER_TOO_SMALL, DATA_DEPENDENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_output_shape(const onnx_infer_plan *p, size_t n, const int32_t *ranks,
                                                               const int64_t *const *dims, size_t output, int32_t *rank,
                                                               int64_t *out_dims, int32_t cap) ONNX_INFER_NOEXCEPT;
 /* onnx_infer_run in a context that the plan keeps: any number of threads at once. As many contexts as threads ran at
- * once are kept, up to onnx_infer_default_threads(). */
+ * once are kept, up to onnx_infer_default_threads().
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
+ * DEADLINE, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni,
                                                      const onnx_infer_value *const *in, size_t no,
                                                      onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 
 /* --- context --------------------------------------------------------------------------------------------------- */
 
+/* Retains the plan. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_create(onnx_infer_plan *p, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
+/* Its bindings and state go with it; values that it gave out stay. */
 ONNX_INFER_API void onnx_infer_context_free(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
-/* Load, plan and create in one call, for programs that run one model. */
+/* Load, plan and create in one call, for programs that run one model. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO,
+ * PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE, UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND,
+ * CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_open(const char *path, const onnx_infer_options *o,
                                                          onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const onnx_infer_plan *onnx_infer_context_plan(const onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
 /* A context of the same plan with the same bound inputs, state links, and a copy of the state. Bound outputs, memory set as
- * arena and outputs of past runs stay with the original. */
+ * arena and outputs of past runs stay with the original. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_clone(const onnx_infer_context *c, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
 /* Every function on a context that a run is using returns ONNX_INFER_E_BUSY.
  * Runs with inputs and outputs in the model's order. in[i] may be NULL for an optional input. Where out[i] is NULL a
  * value is made that the caller releases; else the result is written into that value, whose type and shape must be
- * the result's. ni and no may be less than the model's counts where the rest is optional or not wanted. */
+ * the result's. ni and no may be less than the model's counts where the rest is optional or not wanted.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
+ * DEADLINE, BUSY, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                 const onnx_infer_value *const *in, size_t no,
                                                 onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 /* The same by name, in any order. Only what the named outputs need is computed: the first sets of outputs asked of a plan, up
- * to 8, get programs of their own, which share the weights; other sets are computed with all outputs. */
+ * to 8, get programs of their own, which share the weights; other sets are computed with all outputs.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH,
+ * TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_named(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                       const char *const *in_names, const onnx_infer_value *const *in,
                                                       size_t no, const char *const *out_names,
                                                       onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* What the context's plan and arena hold. Errors: INVALID_ARGUMENT, BUSY,
+ * DATA_DEPENDENT before a first run. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_memory(const onnx_infer_context *c, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
-/* Gives the arena, and outputs that the context holds, back; the next run takes memory again. State stays. */
+/* Gives the arena, and outputs that the context holds, back; the next run takes memory again. State stays.
+ * Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_trim(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
 /* Uses this memory, which stays the caller's and must outlive the context or the next such call, as arena; runs that need
  * more fail with ONNX_INFER_E_LIMIT. onnx_infer_memory.arena_peak says how much a plan needs; 64 bytes more make up for any
  * alignment. Values whose size depends on data, and graphs inside of nodes, still take memory from the allocator. NULL:
- * an own arena again. */
+ * an own arena again. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_set_arena(onnx_infer_context *c, void *mem, size_t bytes) ONNX_INFER_NOEXCEPT;
 
 /* --- bound runs: inputs and outputs stay with the context. Once a bound run has been made with given shapes, the next
  * ones with these shapes allocate nothing and, on one thread, take no lock; steps whose kernel is "reference" and values
  * whose size depends on data apart. Indices out of range: ONNX_INFER_E_NOT_FOUND. -------------------------------------- */
 
-/* The value (retained; NULL: none) is what the next bound runs read; its content may change between them. */
+/* The value (retained; NULL: none) is what the next bound runs read; its content may change between them.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_input(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 /* The tensor (retained) that bound runs write; it must be of the result's type and shape when they do. NULL: the context
- * makes a value and uses it again while the shape stays. Takes the place of a function, and the other way round. */
+ * makes a value and uses it again while the shape stays. Takes the place of a function, and the other way round.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_output(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_output_fn(onnx_infer_context *c, size_t i, onnx_infer_output_fn fn,
                                                            void *user) ONNX_INFER_NOEXCEPT;
 /* What a bound run gives as `output` is `input` of the next, without a copy (caches of keys and values, states of recurrent
  * nets). The first run takes the value bound to the input, which is only read, or zeros where the input's shape is
  * fixed. A run that fails leaves the state as it was. An output feeds one input; `input` or `output` already linked:
- * ONNX_INFER_E_INVALID_ARGUMENT; differing types: ONNX_INFER_E_TYPE_MISMATCH. */
+ * ONNX_INFER_E_INVALID_ARGUMENT; differing types: ONNX_INFER_E_TYPE_MISMATCH.
+ * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_state(onnx_infer_context *c, size_t output, size_t input) ONNX_INFER_NOEXCEPT;
-/* Forgets inputs, outputs, links and state. */
+/* Forgets inputs, outputs, links and state. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_unbind_all(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
-/* The next bound run starts from the first state again; links stay. */
+/* The next bound run starts from the first state again; links stay. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_reset_state(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
-/* Runs on what is bound and computes all outputs. */
+/* Runs on what is bound and computes all outputs. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL,
+ * UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_bound(onnx_infer_context *c, const onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
 /* The same on a thread of the context, which starts at the first call and sleeps between runs. Returns at once; `ro` is
- * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run. */
+ * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_async(onnx_infer_context *c, const onnx_infer_run_options *ro,
                                                       onnx_infer_done_fn fn, void *user) ONNX_INFER_NOEXCEPT;
 /* Waits until the last asynchronous run and its callback are done, and returns how that run ended, with its record as
  * this thread's; ONNX_INFER_OK where there was none. ONNX_INFER_E_BUSY after timeout_ns (0: looks only; UINT64_MAX: no
- * end). Any thread; from the callback it does not wait. */
+ * end). Any thread; from the callback it does not wait.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
+ * DEADLINE, BUSY, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_wait(onnx_infer_context *c, uint64_t timeout_ns) ONNX_INFER_NOEXCEPT;
 /* Output i of the last successful bound run, borrowed until the next bound run, trim or unbinding; NULL before one, during
  * one, and for outputs bound to a function. */
@@ -443,35 +496,41 @@ ONNX_INFER_API const onnx_infer_value *onnx_infer_output(const onnx_infer_contex
 
 /* --- run options ------------------------------------------------------------------------------------------------ */
 
-/* How a run is done. Objects set here must outlive the run. */
+/* How a run is done. Objects set here must outlive the run. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_create(onnx_infer_run_options **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_run_options_free(onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
+/* c NULL: none. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_cancel(onnx_infer_run_options *ro, onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
-/* From the start of each run; 0: none. */
+/* Nanoseconds from the start of each run; 0: none. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_deadline(onnx_infer_run_options *ro, uint64_t ns) ONNX_INFER_NOEXCEPT;
+/* p NULL: none. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_profile(onnx_infer_run_options *ro, onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
-/* For random operators that carry no seed; the same seed gives the same run. Default 0. */
+/* For random operators that carry no seed; the same seed gives the same run. Default 0. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_seed(onnx_infer_run_options *ro, uint64_t seed) ONNX_INFER_NOEXCEPT;
 
+/* Not fired. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_cancel_create(onnx_infer_cancel **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_cancel_free(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
 /* Any thread, also a signal handler: runs that use it end soon with ONNX_INFER_E_CANCELLED, until it is reset. */
 ONNX_INFER_API void onnx_infer_cancel_fire(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_cancel_reset(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
 
-/* The steps of the last run that it was set for. */
+/* The steps of the last run that it was set for. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_profile_create(onnx_infer_profile **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_profile_free(onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API size_t onnx_infer_profile_count(const onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
+/* Errors: INVALID_ARGUMENT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_profile_get(const onnx_infer_profile *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
 
 /* --- values: one writer or many readers ------------------------------------------------------------------------ */
 
-/* Owned and zeroed; strings start empty. Sub-byte types are packed two or four to a byte, first element lowest. */
+/* Owned and zeroed; strings start empty. Sub-byte types are packed two or four to a byte, first element lowest.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_create(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
                                                           onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 /* Uses the caller's memory without copying, for inputs and outputs; it must be aligned as the element type asks.
- * fn NULL: the memory outlives the value; else fn(user, data) is called when the value is gone. Not for strings. */
+ * fn NULL: the memory outlives the value; else fn(user, data) is called when the value is gone. Not for strings.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED_TYPE, LIMIT, BUFFER_TOO_SMALL. */
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_wrap(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims, void *data,
                                                         size_t bytes, onnx_infer_free_fn fn, void *user,
                                                         onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
@@ -486,16 +545,19 @@ ONNX_INFER_API size_t onnx_infer_tensor_count(const onnx_infer_value *v) ONNX_IN
 ONNX_INFER_API size_t onnx_infer_tensor_bytes(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const void *onnx_infer_tensor_data(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT; /* NULL for strings */
 ONNX_INFER_API void *onnx_infer_tensor_mutable_data(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
-/* Elements of a string tensor: copied in; borrowed out until the element is set again. */
+/* Elements of a string tensor: copied in; borrowed out until the element is set again.
+ * `n` is the length in bytes, and may be NULL where it is asked. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_set_string(onnx_infer_value *v, size_t i, const char *s, size_t n) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const char *onnx_infer_tensor_string(const onnx_infer_value *v, size_t i, size_t *n) ONNX_INFER_NOEXCEPT;
-/* A sequence holds any number of items, an optional none or one. push retains the item; item borrows. */
+/* A sequence holds any number of items, an optional none or one. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_sequence_create(onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_status onnx_infer_optional_create(onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* push retains the item; item borrows. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, TYPE_MISMATCH. */
 ONNX_INFER_API onnx_infer_status onnx_infer_value_push(onnx_infer_value *container, onnx_infer_value *item) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API size_t onnx_infer_value_count(const onnx_infer_value *container) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_value *onnx_infer_value_item(const onnx_infer_value *container, size_t i) ONNX_INFER_NOEXCEPT;
-/* From the elements of a rank-1 tensor of strings or integers to those of a tensor or sequence as long; retains both. */
+/* From the elements of a rank-1 tensor of strings or integers to those of a tensor or sequence as long; retains both.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, SHAPE_MISMATCH, TYPE_MISMATCH. */
 ONNX_INFER_API onnx_infer_status onnx_infer_map_create(onnx_infer_value *keys, onnx_infer_value *values,
                                                        onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_value *onnx_infer_map_keys(const onnx_infer_value *map) ONNX_INFER_NOEXCEPT;

@@ -49,6 +49,7 @@ AM_TESTS_ENVIRONMENT = \
 
 shell_tests += tests/support/check_includes
 shell_tests += tests/support/check_template
+shell_tests += tests/api/test_header.sh
 shell_tests += tests/api/test_install.sh
 EXTRA_DIST += tests/data
 EXTRA_DIST += bench

@@ -1,7 +1,6 @@
 #!/bin/sh
 # The library as its users get it: installs into a folder of its own, then builds and runs C and C++ programs by
-# pkg-config's word alone, shared and static, also after the folder was moved; the header compiles alone in every
-# language it promises; the libraries show and need nothing else.
+# pkg-config's word alone, shared and static, also after the folder was moved; the libraries show and need nothing else.
 set -u
 [ -z "${OI_SAN_CFLAGS:-}" ] || { echo "skipped: a sanitizer build is not for installing"; exit 77; }
 command -v pkg-config >/dev/null || { echo "skipped: pkg-config is not installed"; exit 77; }
@@ -94,20 +93,6 @@ readme_program() {
         ! LD_LIBRARY_PATH=$work/moved/$libdir "$work/hello" "$work/no-such-model.onnx"
 }
 for c in $cxx; do check "the README's first program, $c" readme_program "$c"; done
-
-# --- the header alone --------------------------------------------------------------------------------------------
-echo '#include <onnx_infer.h>' >"$work/alone.c"
-cp "$work/alone.c" "$work/alone.cpp"
-strict="-Wall -Wextra -Wpedantic -Werror -fsyntax-only -I$work/moved/include"
-for c in "$CC" gcc clang; do
-    command -v "${c%% *}" >/dev/null || continue
-    # shellcheck disable=SC2086
-    for std in c99 c11; do check "header alone, $c $std" $c -std=$std $strict "$work/alone.c"; done
-done
-for c in $cxx; do
-    # shellcheck disable=SC2086
-    for std in c++11 c++17; do check "header alone, $c $std" $c -std=$std $strict "$work/alone.cpp"; done
-done
 
 # --- what the libraries need and show ----------------------------------------------------------------------------
 declared=$work/declared

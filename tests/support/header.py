@@ -111,8 +111,8 @@ def typedefs_of(ast):
 
 def statuses(text):
     """Names by number, from the #defines."""
-    return {int(n): name for name, n in re.findall(r"^#define ONNX_INFER_(?:E_)?([A-Z0-9_]+) (\d+)", text, flags=re.M)
-            if re.search(rf"^#define ONNX_INFER_(E_{name}|OK) {n}\b", text, flags=re.M)}
+    found = re.findall(r"^#define ONNX_INFER_(OK|E_[A-Z0-9_]+) (\d+)", text, flags=re.M)
+    return {int(number): name.removeprefix("E_") for name, number in found}
 
 
 def shim(functions, ast):
