@@ -68,3 +68,14 @@ oi_status oi_eval_bad_type(const oi_eval *e, uint32_t in)
     return oi_fail(ONNX_INFER_E_UNSUPPORTED_TYPE, "input %u: %s does not take element type %s", in, e->op->name,
                    oi_dtype_name(t ? t->dtype : ONNX_INFER_UNDEFINED));
 }
+
+oi_status oi_eval_int(const oi_eval *e, uint32_t i, int64_t *v)
+{
+    const oi_tensor *t = oi_eval_in(e, i);
+    if (!t)
+        return ONNX_INFER_OK;
+    if (!oi_dtype_is_int(t->dtype) || oi_tensor_count(t) != 1)
+        return oi_eval_bad_type(e, i);
+    *v = oi_elem_get_int(t->dtype, t->data, 0);
+    return ONNX_INFER_OK;
+}

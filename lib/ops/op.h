@@ -204,6 +204,8 @@ static inline oi_status oi_eval_out(oi_eval *e, uint32_t i, oi_dtype dtype, int3
 {
     return e->host->out(e, i, dtype, rank, dims, t);
 }
+/* *v = input i, one integer of any type; unchanged where it is left out. */
+oi_status oi_eval_int(const oi_eval *e, uint32_t i, int64_t *v);
 /* Input i as a value reference of its own (a tensor is shared into a new value). */
 oi_status oi_eval_in_as_value(const oi_eval *e, uint32_t i, onnx_infer_value **out);
 /* Zeroed memory until the evaluation ends; NULL (and a record) without memory. */
