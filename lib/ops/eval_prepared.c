@@ -3,9 +3,10 @@
 
 static oi_status prepare_and_run(oi_eval *e, oi_arena *arena, const oi_target *target, oi_tensor *out)
 {
-    const void *in[OI_STEP_MAX_IO];
-    oi_tensor shapes[OI_STEP_MAX_IO] = {{0}};
-    OI_FAIL_IF(e->nin > OI_STEP_MAX_IO, ONNX_INFER_E_INTERNAL, "%u inputs", e->nin);
+    const void **in = oi_arena_array(arena, (size_t)e->nin + 1, sizeof *in);
+    oi_tensor *shapes = oi_arena_array(arena, (size_t)e->nin + 1, sizeof *shapes);
+    if (!in || !shapes)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < e->nin; i++) {
         in[i] = e->in[i] ? e->in[i]->data : NULL;
         if (e->in[i])

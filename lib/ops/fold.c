@@ -106,7 +106,7 @@ oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_
     const oi_alloc *alloc = oi_arena_alloc_of(g->arena);
     bool aligned = true;
     memset(out, 0, n->nout * sizeof *out);
-    OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || n->nsub || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
+    OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
                "%s is not evaluated ahead of a run", n->op->name);
     for (uint32_t i = 0; i < nin; i++)
         aligned = aligned && (!in[i] || oi_tensor_is_aligned(in[i]));

@@ -118,6 +118,7 @@ static const pass_entry lower_passes[] = {
     {"epilogues", pass_epilogues},
     {"constants", oi_pass_fold},
     {"dead code", oi_pass_dead},
+    {"elementwise", oi_pass_fuse_elementwise},
 };
 
 enum {

@@ -32,6 +32,8 @@ oi_status oi_pass_branches(oi_graph *g, oi_pass *p);
 oi_status oi_pass_common(oi_graph *g, oi_pass *p);
 /* Nodes and outputs that nothing uses go. */
 oi_status oi_pass_dead(oi_graph *g, oi_pass *p);
+/* Chains of elementwise operators become one step each; of a lowered graph. */
+oi_status oi_pass_fuse_elementwise(oi_graph *g, oi_pass *p);
 /* Node by node: fold what feeds it, call its operator's lower, fold what that made. Leaves subgraphs alone. */
 oi_status oi_pass_lower(oi_graph *g, oi_pass *p);
 

@@ -313,7 +313,7 @@ oi_status oi_exec_steps(oi_frame *f, oi_state *s, oi_run_state *run)
         oi_status st = ps->step.run ? run_kernel(f, s, run, ps) : evaluate(f, s, run, ps);
         if (st != ONNX_INFER_OK)
             return step_failed(ps);
-        if (run->profile && !ps->step.node->nsub)
+        if (run->profile && !ps->sub)
             OI_TRY(oi_profile_add(run->profile, ps, start - run->start_ns, oi_clock_ns() - start));
         for (uint32_t d = 0; d < ps->ndrop; d++)
             oi_exec_drop(s, run, ps->drop[d]);

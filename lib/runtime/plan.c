@@ -188,7 +188,7 @@ static oi_status make_step(builder *b, const oi_node *n)
         p->max_in = n->nin;
     if (n->nout > p->max_out)
         p->max_out = n->nout;
-    if (n->nsub)
+    if (n->op->flags & OI_OP_CONTROL)
         OI_TRY(make_subprograms(b, ps));
     else if (p->engine->stage == OI_STAGE_LOWERED && n->op->prepare && !p->loose)
         OI_TRY(prepare_step(b, ps));

@@ -15,3 +15,7 @@ check_suites += tests/unit/test_symdim
 tests_unit_test_symdim_SOURCES = tests/unit/test_symdim.c
 tests_unit_test_symdim_CPPFLAGS = $(check_cppflags)
 tests_unit_test_symdim_LDADD = $(check_ldadd)
+check_suites += tests/optimizer/test_lowered
+tests_optimizer_test_lowered_SOURCES = tests/optimizer/test_lowered.c tests/optimizer/graph_text.c tests/optimizer/graph_text.h
+tests_optimizer_test_lowered_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
+tests_optimizer_test_lowered_LDADD = $(check_ldadd)

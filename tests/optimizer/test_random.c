@@ -95,6 +95,37 @@ static void binary(maker *m, int x)
     }
 }
 
+/* With an operand of the same rank whose axes are the other's or 1. */
+static void binary_broadcast(maker *m, int x)
+{
+    static const char *const op[] = {"Add", "Mul", "Max", "Sub", "Min"};
+    int64_t dims[OI_MAX_RANK];
+    for (int32_t i = 0; i < m->rank[x]; i++)
+        dims[i] = draw(m, 2) ? 1 : m->dim[x][i];
+    int c = new_const(m, "float32", m->rank[x], dims, "random"), y = new_value(m, m->rank[x], m->dim[x]);
+    fprintf(m->f, "v%d = %s(v%d, c%d)\n", y, op[draw(m, 5)], x, c);
+}
+
+/* x where it is in bounds, else something of it; by way of other types. */
+static void choose(maker *m, int x)
+{
+    int c = new_const(m, "float32", 0, NULL, "= 0.25"), s = new_const(m, "float32", 0, NULL, "= 0.02");
+    int z = new_const(m, "uint8", 0, NULL, "= 128"), y[2];
+    for (int i = 0; i < 2; i++)
+        y[i] = new_value(m, m->rank[x], m->dim[x]);
+    switch (draw(m, 3)) {
+    case 0:
+        fprintf(m->f, "b%d = Less(v%d, c%d)\nv%d = Neg(v%d)\nv%d = Where(b%d, v%d, v%d)\n", y[0], x, c, y[0], x, y[1], y[0], x, y[0]);
+        break;
+    case 1:
+        fprintf(m->f, "b%d = Less(v%d, c%d)\nv%d = Cast(b%d) {to=1}\nv%d = Mul(v%d, v%d)\n", y[0], x, c, y[0], y[0], y[1], x, y[0]);
+        break;
+    default:
+        fprintf(m->f, "v%d = Clip(v%d)\nq%d = QuantizeLinear(v%d, c%d, c%d)\nv%d = DequantizeLinear(q%d, c%d, c%d)\n", y[0], x,
+                y[1], y[0], s, z, y[1], y[1], s, z);
+    }
+}
+
 static void transpose(maker *m, int x)
 {
     int64_t perm[OI_MAX_RANK] = {0}, dims[OI_MAX_RANK] = {0};
@@ -242,7 +273,7 @@ static void through_shape(maker *m, int x)
 
 static char *make_graph(uint64_t seed)
 {
-    static void (*const step[])(maker *, int) = {unary, unary, binary_const, binary_const, binary, binary, transpose, transpose,
+    static void (*const step[])(maker *, int) = {unary, unary, binary_const, binary_const, binary, binary, binary_broadcast, choose, transpose, transpose,
                                                  reshape, flatten, concat, slice, softmax, reduce, conv, conv, conv, pool,
                                                  matmul, gelu, through_shape};
     char *text = NULL;
@@ -251,8 +282,8 @@ static char *make_graph(uint64_t seed)
     int64_t dims[4];
     for (uint32_t k = 0, inputs = 1 + draw(&m, 2); k < inputs; k++) {
         int32_t rank = draw(&m, 3) ? 4 : 1 + (int32_t)draw(&m, 4);
-        for (int32_t i = 0; i < rank; i++)
-            dims[i] = 1 + draw(&m, i == 1 ? 20 : 6);
+        for (int32_t i = 0, large = draw(&m, 8) == 0; i < rank; i++)
+            dims[i] = 1 + draw(&m, i == 1 ? 20 : large ? 40 : 6);
         int v = new_value(&m, rank, dims);
         fprintf(m.f, "input v%d float32 ", v);
         put_dims(m.f, rank, dims);
@@ -260,7 +291,7 @@ static char *make_graph(uint64_t seed)
     }
     for (uint32_t k = 3 + draw(&m, 12); k > 0 && m.count < MAX_VALUES - 8; k--) {
         int from = draw(&m, 3) ? m.count - 1 : (int)draw(&m, (uint32_t)m.count);
-        if (oi_dims_count(m.rank[from], m.dim[from]) < 4000)
+        if (oi_dims_count(m.rank[from], m.dim[from]) < 40000)
             step[draw(&m, sizeof step / sizeof *step)](&m, from);
     }
     fprintf(m.f, "output v%d\n", m.count - 1);
