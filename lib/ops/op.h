@@ -163,6 +163,16 @@ oi_status oi_infer_need_dtype(const oi_infer *x, uint32_t in, const oi_dtype *al
 
 /* --- eval: the plain reference ---------------------------------------------------------------------------------- */
 
+/* Turns of a body one after another, of the same types and shapes. */
+typedef struct {
+    uint32_t nin, nout;            /* formal inputs, outputs */
+    const oi_tensor *in;           /* what a turn reads: described, their memory lent for the turn */
+    oi_tensor *out;                /* where it puts its results; apart from what it reads */
+    /* After a turn: moves in[].data and out[].data for the next; *again false: that was the last. */
+    oi_status (*next)(void *arg, bool *again);
+    void *arg;
+} oi_turns;
+
 /* Services of whoever evaluates: the constant folder, the executor, a test. */
 typedef struct {
     /* Storage for output i of this type and shape. */
@@ -175,6 +185,9 @@ typedef struct {
     oi_status (*parallel)(oi_eval *e, size_t n, oi_status (*body)(void *arg, size_t i), void *arg);
     /* Runs subgraph `sub` with the formal inputs given (captures are added by the host); outputs are new references. */
     oi_status (*sub)(oi_eval *e, uint32_t sub, uint32_t nin, onnx_infer_value *const *in, uint32_t nout, onnx_infer_value **out);
+    /* Runs turns of subgraph `sub` without asking for shapes again. May be NULL. *ran false: no turn ran, or not to the
+     * end (`next` has counted those that did); the rest is for `sub`. */
+    oi_status (*turns)(oi_eval *e, uint32_t sub, const oi_turns *t, bool *ran);
     /* E_CANCELLED or E_DEADLINE when the run should end; for long loops. */
     oi_status (*check)(oi_eval *e);
 } oi_eval_host;

@@ -12,6 +12,26 @@ static oi_status loop_check(const oi_node *node, uint32_t nout, uint32_t *carrie
     return ONNX_INFER_OK;
 }
 
+/* While a body runs, its condition is true. */
+static const bool yes = true;
+static const oi_tensor go_on = {.dtype = ONNX_INFER_BOOL, .data = (void *)(uintptr_t)&yes, .bytes = sizeof yes};
+
+static bool is_true(const oi_fact *f)
+{
+    return f->konst && f->konst->dtype == ONNX_INFER_BOOL && oi_tensor_count(f->konst) == 1 && *(const bool *)f->konst->data;
+}
+
+/* How many turns a loop takes, where nothing can end it before the trip count. -1: not known. */
+static oi_dim known_turns(const oi_infer *x, const oi_fact *next)
+{
+    const oi_fact *max = x->in[0], *cond = x->in[1];
+    bool counts = max && max->konst && max->konst->dtype == ONNX_INFER_INT64 && oi_tensor_count(max->konst) == 1;
+    if (!counts || (cond && !is_true(cond)) || !is_true(next))
+        return -1;
+    int64_t turns = *(const int64_t *)max->konst->data;
+    return turns < 0 ? 0 : turns;
+}
+
 static oi_status infer_loop(oi_infer *x)
 {
     uint32_t carried = 0;
@@ -22,6 +42,7 @@ static oi_status infer_loop(oi_infer *x)
     const oi_fact **formal = oi_arena_array(x->arena, carried + 2, sizeof *formal);
     if (!state || !result || !formal)
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    go.konst = &go_on;
     formal[0] = &iteration;
     formal[1] = &go;
     for (uint32_t i = 0; i < carried; i++) {
@@ -69,7 +90,9 @@ static oi_status infer_loop(oi_infer *x)
             oi_infer_set_fresh(x, i, f->dtype, -1);
             continue;
         }
-        dims[0] = oi_dim_fresh(x->syms);
+        dims[0] = known_turns(x, &result[0]);
+        if (dims[0] < 0)
+            dims[0] = oi_dim_fresh(x->syms);
         for (int32_t d = 0; d < f->shape.rank; d++)
             dims[1 + d] = oi_dim_is_number(f->shape.dim[d]) ? f->shape.dim[d] : oi_dim_fresh(x->syms);
         oi_infer_set(x, i, f->dtype, f->shape.rank + 1, dims);
@@ -77,79 +100,65 @@ static oi_status infer_loop(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
-static oi_status scalar_value(oi_eval *e, oi_dtype dtype, int64_t v, onnx_infer_value **out)
+static oi_status feed_counter(oi_eval *e, oi_iteration *s, bool lent)
 {
-    oi_tensor t;
-    OI_TRY(oi_tensor_create(e->alloc, dtype, 0, NULL, &t));
-    if (dtype == ONNX_INFER_BOOL)
-        *(bool *)t.data = v != 0;
-    else
-        *(int64_t *)t.data = v;
-    oi_status status = oi_value_from_tensor(e->alloc, &t, out);
-    if (status)
-        oi_tensor_clear(&t);
-    return status;
+    (void)lent;
+    OI_TRY(oi_iteration_own(e, s, 0, ONNX_INFER_INT64, 0, NULL));
+    OI_TRY(oi_iteration_own(e, s, 1, ONNX_INFER_BOOL, 0, NULL));
+    *(int64_t *)s->view[0].data = s->turn;
+    *(bool *)s->view[1].data = s->go;
+    return ONNX_INFER_OK;
 }
 
-static oi_status loop_iterate(oi_eval *e, oi_iteration *s, int64_t trips, bool go)
+static oi_status read_condition(oi_eval *e, oi_iteration *s, const oi_tensor *first)
 {
-    for (int64_t i = 0; i < trips && go; i++) {
-        onnx_infer_value *v = NULL;
-        OI_TRY(e->host->check(e));
-        OI_TRY(scalar_value(e, ONNX_INFER_INT64, i, &v));
-        oi_value_swap(&s->in[0], v);
-        v = NULL;
-        OI_TRY(scalar_value(e, ONNX_INFER_BOOL, go, &v));
-        oi_value_swap(&s->in[1], v);
-        OI_TRY(e->host->sub(e, 0, s->nin, s->in, s->nout, s->out));
-        const onnx_infer_value *next = s->out[0];
-        bool is_bool = next->kind == ONNX_INFER_TENSOR && next->tensor.dtype == ONNX_INFER_BOOL &&
-                       oi_tensor_count(&next->tensor) == 1;
-        OI_FAIL_IF(!is_bool, ONNX_INFER_E_TYPE_MISMATCH, "the body's condition must be one bool");
-        go = *(const bool *)next->tensor.data;
-        oi_value_swap(&s->out[0], NULL);
-        for (uint32_t k = 0; k < s->carried; k++) {
-            oi_value_swap(&s->in[2 + k], s->out[1 + k]);
-            s->out[1 + k] = NULL;
-        }
-        for (uint32_t k = 0; k < s->scans; k++) {
-            v = s->out[1 + s->carried + k];
-            s->out[1 + s->carried + k] = NULL;
-            OI_TRY(oi_stack_push(e, &s->scan[k], v));
-        }
-    }
+    (void)e;
+    OI_FAIL_IF(!first || first->dtype != ONNX_INFER_BOOL || oi_tensor_count(first) != 1, ONNX_INFER_E_TYPE_MISMATCH,
+               "the body's condition must be one bool");
+    s->go = *(const bool *)first->data;
+    return ONNX_INFER_OK;
+}
+
+static oi_status give_outputs(oi_eval *e, const oi_iteration *s)
+{
+    const oi_graph *body = e->node->sub[0].graph;
     for (uint32_t k = 0; k < s->carried; k++) {
         if (oi_eval_wants(e, k))
             OI_TRY(e->host->out_value(e, k, oi_value_retain(s->in[2 + k])));
     }
-    const oi_graph *body = e->node->sub[0].graph;
     for (uint32_t k = 0; k < s->scans; k++) {
         if (oi_eval_wants(e, s->carried + k))
             OI_TRY(oi_stack_output(e, s->carried + k, &s->scan[k], 0, false,
-                                oi_graph_fact(body, body->output[1 + s->carried + k])));
+                                   oi_graph_fact(body, body->output[1 + s->carried + k])));
     }
     return ONNX_INFER_OK;
 }
 
 static oi_status eval_loop(oi_eval *e)
 {
-    oi_iteration s = {0};
-    OI_TRY(loop_check(e->node, e->nout, &s.carried));
     const oi_tensor *max = oi_eval_in(e, 0), *cond = oi_eval_in(e, 1);
+    uint32_t carried;
+    OI_TRY(loop_check(e->node, e->nout, &carried));
     OI_FAIL_IF(max && (max->dtype != ONNX_INFER_INT64 || oi_tensor_count(max) != 1), ONNX_INFER_E_TYPE_MISMATCH,
                "the trip count must be one int64");
     OI_FAIL_IF(cond && (cond->dtype != ONNX_INFER_BOOL || oi_tensor_count(cond) != 1), ONNX_INFER_E_TYPE_MISMATCH,
                "the condition must be one bool");
-    s.scans = e->nout - s.carried;
-    s.nin = s.carried + 2;
-    s.nout = e->node->sub[0].graph->noutput;
-    OI_TRY(oi_iteration_create(e, &s));
-    oi_status status = ONNX_INFER_OK;
-    for (uint32_t i = 0; i < s.carried && !status; i++)
+    oi_iteration s = {
+        .nin = carried + 2, .nout = e->node->sub[0].graph->noutput, .carried = carried, .scans = e->nout - carried,
+        .carried_in = 2, .carried_out = 1, .turns = max ? *(const int64_t *)max->data : INT64_MAX,
+        .go = !cond || *(const bool *)cond->data, .feed = feed_counter, .took = read_condition,
+    };
+    const oi_graph *body = e->node->sub[0].graph;
+    oi_status status = oi_iteration_create(e, &s);
+    for (uint32_t k = 0; k < s.scans && !status; k++)
+        s.scan[k].into_output = max && is_true(oi_graph_fact(body, body->output[0])) && oi_eval_wants(e, carried + k);
+    for (uint32_t i = 0; i < carried && !status; i++)
         status = oi_eval_in_as_value(e, 2 + i, &s.in[2 + i]);
     if (!status)
-        status = loop_iterate(e, &s, max ? *(const int64_t *)max->data : INT64_MAX, !cond || *(const bool *)cond->data);
-    oi_iteration_free(e, &s);
+        status = oi_iterate(e, &s);
+    if (!status)
+        status = give_outputs(e, &s);
+    oi_iteration_free(&s);
     return status;
 }
 

@@ -110,123 +110,124 @@ static oi_status infer_scan(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
-/* Index `at` along `axis` of t as a tensor of one rank less, of its own. */
-static oi_status take_slice(oi_eval *e, const oi_tensor *t, int32_t axis, int64_t at, onnx_infer_value **out)
+/* Copies index `at` along `axis` of t into a tensor of one rank less. */
+static oi_status copy_slice(oi_eval *e, const oi_tensor *t, int32_t axis, int64_t at, oi_tensor *slice)
 {
-    int64_t dims[OI_MAX_RANK];
-    for (int32_t d = 0, to = 0; d < t->rank; d++) {
-        if (d != axis)
-            dims[to++] = t->dim[d];
-    }
-    oi_tensor slice;
-    OI_TRY(oi_tensor_create(e->alloc, t->dtype, t->rank - 1, dims, &slice));
     int64_t outer = oi_dims_count(axis, t->dim), inner = oi_dims_count(t->rank - axis - 1, t->dim + axis + 1);
-    oi_status status = ONNX_INFER_OK;
     if (t->dtype == ONNX_INFER_STRING) {
         const oi_string *text = t->data;
-        for (int64_t i = 0; i < outer * inner && !status; i++) {
+        for (int64_t i = 0; i < outer * inner; i++) {
             const oi_string *s = &text[(i / inner * t->dim[axis] + at) * inner + i % inner];
-            status = oi_tensor_set_string(e->alloc, &slice, (size_t)i, s->text, s->n);
+            OI_TRY(oi_tensor_set_string(e->alloc, slice, (size_t)i, s->text, s->n));
         }
-    } else {
-        size_t run = (size_t)inner * oi_dtype_size(t->dtype);
-        for (int64_t o = 0; o < outer && run; o++)
-            memcpy((char *)slice.data + (size_t)o * run, (const char *)t->data + (size_t)(o * t->dim[axis] + at) * run, run);
+        return ONNX_INFER_OK;
     }
-    if (!status)
-        status = oi_value_from_tensor(e->alloc, &slice, out);
-    if (status)
-        oi_tensor_clear(&slice);
-    return status;
+    size_t run = (size_t)inner * oi_dtype_size(t->dtype);
+    for (int64_t o = 0; o < outer && run; o++)
+        memcpy((char *)slice->data + (size_t)o * run, (const char *)t->data + (size_t)(o * t->dim[axis] + at) * run, run);
+    return ONNX_INFER_OK;
 }
 
 typedef struct {
-    oi_iteration s;
+    const scan_attr *attr;
     const oi_tensor *const *in; /* the node's inputs, of one batch element */
-    int64_t length;
-} scan_state;
+} scanned;
 
-static oi_status scan_iterate(oi_eval *e, const scan_attr *a, scan_state *c)
+static int64_t scan_axis(const scan_attr *a, uint32_t k, const oi_tensor *t)
 {
-    oi_iteration *s = &c->s;
-    for (int64_t i = 0; i < c->length; i++) {
-        OI_TRY(e->host->check(e));
-        for (uint32_t k = s->carried; k < s->nin; k++) {
-            const oi_tensor *t = c->in[k];
-            int64_t axis = list_at(&a->in_axes, k - s->carried, 0);
-            bool reversed = list_at(&a->in_directions, k - s->carried, 0) != 0;
-            onnx_infer_value *v = NULL;
-            axis += axis < 0 ? t->rank : 0;
-            OI_TRY(take_slice(e, t, (int32_t)axis, reversed ? c->length - 1 - i : i, &v));
-            oi_value_swap(&s->in[k], v);
+    int64_t axis = list_at(&a->in_axes, k, 0);
+    return axis < 0 ? axis + t->rank : axis;
+}
+
+/* The slices of turn s->turn; along axis 0 they can be lent. */
+static oi_status feed_slices(oi_eval *e, oi_iteration *s, bool lent)
+{
+    const scanned *c = s->arg;
+    for (uint32_t i = s->carried; i < s->nin; i++) {
+        const oi_tensor *t = c->in[i];
+        int32_t axis = (int32_t)scan_axis(c->attr, i - s->carried, t);
+        bool reversed = list_at(&c->attr->in_directions, i - s->carried, 0) != 0;
+        int64_t at = reversed ? s->turns - 1 - s->turn : s->turn, dims[OI_MAX_RANK];
+        if (lent && axis == 0) {
+            s->view[i].data = (char *)t->data + s->view[i].bytes * (size_t)at;
+            continue;
         }
-        OI_TRY(e->host->sub(e, 0, s->nin, s->in, s->nout, s->out));
-        for (uint32_t k = 0; k < s->carried; k++) {
-            oi_value_swap(&s->in[k], s->out[k]);
-            s->out[k] = NULL;
+        for (int32_t d = 0, to = 0; d < t->rank; d++) {
+            if (d != axis)
+                dims[to++] = t->dim[d];
         }
-        for (uint32_t k = 0; k < s->scans; k++) {
-            onnx_infer_value *v = s->out[s->carried + k];
-            s->out[s->carried + k] = NULL;
-            OI_TRY(oi_stack_push(e, &s->scan[k], v));
-        }
+        OI_TRY(oi_iteration_own(e, s, i, t->dtype, t->rank - 1, dims));
+        oi_tensor slice = s->in[i]->tensor;
+        OI_TRY(copy_slice(e, t, axis, at, &slice));
     }
     return ONNX_INFER_OK;
 }
 
-static oi_status scan_length(const scan_attr *a, scan_state *c)
+/* What all scan inputs have along their axes. */
+static oi_status scan_length(const scanned *c, uint32_t carried, uint32_t nin, int64_t *length)
 {
-    c->length = -1;
-    for (uint32_t k = c->s.carried; k < c->s.nin; k++) {
+    *length = -1;
+    for (uint32_t k = carried; k < nin; k++) {
         const oi_tensor *t = c->in[k];
         OI_FAIL_IF(!t || t->rank < 1, ONNX_INFER_E_SHAPE_MISMATCH, "scan input %u is a scalar or missing", k);
-        int64_t axis = list_at(&a->in_axes, k - c->s.carried, 0);
-        axis += axis < 0 ? t->rank : 0;
+        int64_t axis = scan_axis(c->attr, k - carried, t);
         OI_FAIL_IF(axis < 0 || axis >= t->rank, ONNX_INFER_E_INVALID_MODEL, "scan axis %lld of rank %d", (long long)axis, t->rank);
-        OI_FAIL_IF(c->length >= 0 && t->dim[axis] != c->length, ONNX_INFER_E_SHAPE_MISMATCH,
-                   "scan inputs have %lld and %lld elements", (long long)c->length, (long long)t->dim[axis]);
-        c->length = t->dim[axis];
+        OI_FAIL_IF(*length >= 0 && t->dim[axis] != *length, ONNX_INFER_E_SHAPE_MISMATCH,
+                   "scan inputs have %lld and %lld elements", (long long)*length, (long long)t->dim[axis]);
+        *length = t->dim[axis];
     }
     return ONNX_INFER_OK;
 }
 
-static oi_status scan_once(oi_eval *e, const scan_attr *a, scan_state *c)
+/* All turns over c->in; results stay in *s, which the caller frees whatever comes of it. */
+static oi_status scan_once(oi_eval *e, const scanned *c, uint32_t carried, oi_iteration *s)
 {
-    oi_iteration *s = &c->s;
-    OI_TRY(scan_length(a, c));
+    uint32_t nin = carried + (uint32_t)c->attr->num_scan_inputs;
+    *s = (oi_iteration){.nin = nin, .nout = e->nout, .carried = carried, .scans = e->nout - carried, .go = true,
+                        .feed = feed_slices, .arg = c};
+    OI_TRY(scan_length(c, carried, nin, &s->turns));
     OI_TRY(oi_iteration_create(e, s));
-    for (uint32_t k = 0; k < s->carried; k++) {
-        oi_tensor shared;
-        oi_tensor_share(&shared, c->in[k]);
-        oi_status status = oi_value_from_tensor(e->alloc, &shared, &s->in[k]);
+    for (uint32_t k = 0; k < s->scans; k++)
+        s->scan[k].into_output = !c->attr->batched && !list_at(&c->attr->out_axes, k, 0) &&
+                                 !list_at(&c->attr->out_directions, k, 0) && oi_eval_wants(e, carried + k);
+    for (uint32_t k = 0; k < carried; k++) {
+        oi_tensor own;
+        if (c->in[k]->buf)
+            oi_tensor_share(&own, c->in[k]);
+        else /* memory that is lent for this evaluation only */
+            OI_TRY(oi_tensor_clone(e->alloc, c->in[k], &own));
+        oi_status status = oi_value_from_tensor(e->alloc, &own, &s->in[k]);
         if (status) {
-            oi_tensor_clear(&shared);
+            oi_tensor_clear(&own);
             return status;
         }
     }
-    return scan_iterate(e, a, c);
+    return oi_iterate(e, s);
 }
 
-static oi_status scan_plain(oi_eval *e, const scan_attr *a, scan_state *c)
+static oi_status scan_plain(oi_eval *e, const scanned *c, uint32_t carried)
 {
-    oi_iteration *s = &c->s;
+    const scan_attr *a = c->attr;
     const oi_graph *body = e->node->sub[0].graph;
-    OI_TRY(scan_once(e, a, c));
-    for (uint32_t k = 0; k < s->carried; k++) {
+    oi_iteration s;
+    oi_status status = scan_once(e, c, carried, &s);
+    for (uint32_t k = 0; k < carried && !status; k++) {
         if (oi_eval_wants(e, k))
-            OI_TRY(e->host->out_value(e, k, oi_value_retain(s->in[k])));
+            status = e->host->out_value(e, k, oi_value_retain(s.in[k]));
     }
-    for (uint32_t k = 0; k < s->scans; k++) {
-        if (oi_eval_wants(e, s->carried + k))
-            OI_TRY(oi_stack_output(e, s->carried + k, &s->scan[k], list_at(&a->out_axes, k, 0),
-                                list_at(&a->out_directions, k, 0) != 0, oi_graph_fact(body, body->output[s->carried + k])));
+    for (uint32_t k = 0; k < s.scans && !status; k++) {
+        if (oi_eval_wants(e, carried + k))
+            status = oi_stack_output(e, carried + k, &s.scan[k], list_at(&a->out_axes, k, 0), list_at(&a->out_directions, k, 0) != 0,
+                                     oi_graph_fact(body, body->output[carried + k]));
     }
-    return ONNX_INFER_OK;
+    oi_iteration_free(&s);
+    return status;
 }
 
 /* Opset 8: every batch element by itself, results written into its part of the outputs. */
-static oi_status scan_batched(oi_eval *e, const scan_attr *a, const oi_iteration *shape)
+static oi_status scan_batched(oi_eval *e, const scan_attr *a, uint32_t carried)
 {
+    uint32_t nin = carried + (uint32_t)a->num_scan_inputs;
     int64_t batch = oi_eval_in(e, 0)->dim[0];
     oi_tensor **out = oi_eval_scratch_array(e, e->nout + 1, sizeof *out);
     oi_tensor *part = oi_eval_scratch_array(e, e->nin + 1, sizeof *part);
@@ -234,7 +235,7 @@ static oi_status scan_batched(oi_eval *e, const scan_attr *a, const oi_iteration
     if (!out || !part || !in)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     for (int64_t b = 0; b < batch; b++) {
-        for (uint32_t k = 0; k < shape->nin; k++) {
+        for (uint32_t k = 0; k < nin; k++) {
             const oi_tensor *t = oi_eval_in(e, k);
             OI_FAIL_IF(t->rank < 1 || t->dim[0] != batch, ONNX_INFER_E_SHAPE_MISMATCH, "input %u has no batch axis of %lld", k,
                        (long long)batch);
@@ -243,30 +244,27 @@ static oi_status scan_batched(oi_eval *e, const scan_attr *a, const oi_iteration
             part[k].buf = t->buf;
             in[k] = &part[k];
         }
-        scan_state c = {.s = *shape, .in = in};
-        oi_status status = scan_once(e, a, &c);
+        scanned c = {a, in};
+        oi_iteration s;
+        oi_status status = scan_once(e, &c, carried, &s);
         for (uint32_t k = 0; k < e->nout && !status; k++) {
-            const oi_iteration *s = &c.s;
-            const oi_tensor *one = k < s->carried ? &s->in[k]->tensor
-                                 : s->scan[k - s->carried].n ? &s->scan[k - s->carried].item[0]->tensor : NULL;
-            size_t count = k < s->carried ? 1 : s->scan[k - s->carried].n;
+            const oi_stack *stack = k < carried ? NULL : &s.scan[k - carried];
+            const oi_tensor *from = stack ? &stack->rows : &s.in[k]->tensor;
             int64_t dims[OI_MAX_RANK + 1] = {batch};
-            int32_t rank = 1;
-            if (!one || one->rank + 2 > OI_MAX_RANK) {
-                status = oi_fail(ONNX_INFER_E_UNSUPPORTED_VERSION, "Scan of opset 8 over nothing");
+            if ((stack && !stack->n) || from->rank + 1 > OI_MAX_RANK || from->dtype == ONNX_INFER_STRING) {
+                status = oi_fail(ONNX_INFER_E_UNSUPPORTED_VERSION, "Scan of opset 8 over nothing, or over strings");
                 break;
             }
-            if (k >= s->carried)
-                dims[rank++] = (int64_t)count;
-            memcpy(dims + rank, one->dim, (size_t)one->rank * sizeof *dims);
+            memcpy(dims + 1, from->dim, (size_t)from->rank * sizeof *dims);
+            if (stack)
+                dims[1] = stack->n;
             if (b == 0)
-                status = oi_eval_out(e, k, one->dtype, rank + one->rank, dims, &out[k]);
-            for (size_t i = 0; i < count && !status; i++) {
-                const oi_tensor *from = k < s->carried ? one : &s->scan[k - s->carried].item[i]->tensor;
-                memcpy((char *)out[k]->data + ((size_t)b * count + i) * from->bytes, from->data, from->bytes);
-            }
+                status = oi_eval_out(e, k, from->dtype, from->rank + 1, dims, &out[k]);
+            size_t bytes = status ? 0 : out[k]->bytes / (size_t)batch;
+            if (!status && bytes)
+                memcpy((char *)out[k]->data + (size_t)b * bytes, from->data, bytes);
         }
-        oi_iteration_free(e, &c.s);
+        oi_iteration_free(&s);
         OI_TRY(status);
     }
     return ONNX_INFER_OK;
@@ -275,16 +273,9 @@ static oi_status scan_batched(oi_eval *e, const scan_attr *a, const oi_iteration
 static oi_status eval_scan(oi_eval *e)
 {
     const scan_attr *a = e->attr;
-    scan_state c = {.in = e->in};
-    OI_TRY(scan_check(e->node, a, e->nout, &c.s.carried));
-    c.s.scans = e->nout - c.s.carried;
-    c.s.nin = c.s.carried + (uint32_t)a->num_scan_inputs;
-    c.s.nout = e->nout;
-    if (a->batched)
-        return scan_batched(e, a, &c.s);
-    oi_status status = scan_plain(e, a, &c);
-    oi_iteration_free(e, &c.s);
-    return status;
+    uint32_t carried;
+    OI_TRY(scan_check(e->node, a, e->nout, &carried));
+    return a->batched ? scan_batched(e, a, carried) : scan_plain(e, &(scanned){a, e->in}, carried);
 }
 
 const oi_op oi_op_Scan = {

@@ -220,40 +220,75 @@ static oi_status child_frame(evaluation *x, uint32_t sub, oi_frame **out)
     return ONNX_INFER_OK;
 }
 
+/* Arguments of a body: the formal inputs are set by the caller, captures are found here. */
+typedef struct {
+    oi_frame *frame;
+    uint32_t n;
+    oi_arg few[16], *arg;
+} body_args;
+
+static oi_status args_create(evaluation *x, uint32_t sub, uint32_t nin, uint32_t nout, body_args *b)
+{
+    const oi_sub *body = &x->e.node->sub[sub];
+    uint32_t formal = body->graph->ninput - body->ncapture;
+    OI_FAIL_IF(nin != formal || nout > body->graph->noutput, ONNX_INFER_E_INVALID_MODEL,
+               "subgraph %u takes %u inputs and gives %u outputs; the operator passes %u and expects %u", sub, formal,
+               body->graph->noutput, nin, nout);
+    OI_TRY(child_frame(x, sub, &b->frame));
+    b->n = body->graph->ninput;
+    b->arg = b->few;
+    if (b->n > sizeof b->few / sizeof *b->few) {
+        b->arg = oi_alloc_array(&x->frame->engine->alloc, b->n, sizeof *b->arg);
+        if (!b->arg)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    for (uint32_t c = 0; c < body->ncapture; c++) {
+        oi_value_id v = x->e.node->in[body->capture[c]];
+        oi_arg *arg = &b->arg[formal + c];
+        *arg = (oi_arg){NULL, NULL};
+        if (v == OI_NONE || x->s->plan->slot[v].place == OI_AT_CONST)
+            continue; /* the program has the constants */
+        if (x->s->value[v])
+            arg->value = x->s->value[v];
+        else if (x->s->tensor[v].dtype != ONNX_INFER_UNDEFINED)
+            arg->tensor = &x->s->tensor[v];
+    }
+    return ONNX_INFER_OK;
+}
+
+static void args_free(const evaluation *x, body_args *b)
+{
+    if (b->arg != b->few)
+        oi_free_mem(&x->frame->engine->alloc, b->arg);
+}
+
 static oi_status host_sub(oi_eval *e, uint32_t sub, uint32_t nin, onnx_infer_value *const *in, uint32_t nout,
                           onnx_infer_value **out)
 {
     evaluation *x = (evaluation *)e;
-    const oi_alloc *a = &x->frame->engine->alloc;
-    const oi_sub *body = &e->node->sub[sub];
-    uint32_t formal = body->graph->ninput - body->ncapture;
-    oi_frame *child;
-    oi_arg few[16], *arg = few;
+    body_args b;
     for (uint32_t i = 0; i < nout; i++)
         out[i] = NULL;
-    OI_FAIL_IF(nin != formal || nout > body->graph->noutput, ONNX_INFER_E_INVALID_MODEL,
-               "subgraph %u takes %u inputs and gives %u outputs; the operator passes %u and expects %u", sub, formal,
-               body->graph->noutput, nin, nout);
-    OI_TRY(child_frame(x, sub, &child));
-    if (body->graph->ninput > sizeof few / sizeof *few && !(arg = oi_alloc_array(a, body->graph->ninput, sizeof *arg)))
-        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(args_create(x, sub, nin, nout, &b));
     for (uint32_t i = 0; i < nin; i++) {
         bool tensor = in[i] && in[i]->kind == ONNX_INFER_TENSOR;
-        arg[i] = (oi_arg){tensor ? &in[i]->tensor : NULL, tensor ? NULL : in[i]};
+        b.arg[i] = (oi_arg){tensor ? &in[i]->tensor : NULL, tensor ? NULL : in[i]};
     }
-    for (uint32_t c = 0; c < body->ncapture; c++) {
-        oi_value_id v = e->node->in[body->capture[c]];
-        arg[formal + c] = (oi_arg){NULL, NULL};
-        if (v == OI_NONE || x->s->plan->slot[v].place == OI_AT_CONST)
-            continue; /* the program has the constants */
-        if (x->s->value[v])
-            arg[formal + c].value = x->s->value[v];
-        else if (x->s->tensor[v].dtype != ONNX_INFER_UNDEFINED)
-            arg[formal + c].tensor = &x->s->tensor[v];
-    }
-    oi_status st = oi_frame_run(child, x->run, body->graph->ninput, arg, nout, out);
-    if (arg != few)
-        oi_free_mem(a, arg);
+    oi_status st = oi_frame_run(b.frame, x->run, b.n, b.arg, nout, out);
+    args_free(x, &b);
+    return st;
+}
+
+static oi_status host_turns(oi_eval *e, uint32_t sub, const oi_turns *t, bool *ran)
+{
+    evaluation *x = (evaluation *)e;
+    body_args b;
+    *ran = false;
+    OI_TRY(args_create(x, sub, t->nin, t->nout, &b));
+    for (uint32_t i = 0; i < t->nin; i++)
+        b.arg[i] = (oi_arg){&t->in[i], NULL};
+    oi_status st = oi_frame_turns(b.frame, x->run, b.n, b.arg, t, ran);
+    args_free(x, &b);
     return st;
 }
 
@@ -262,7 +297,7 @@ static oi_status host_check(oi_eval *e)
     return oi_run_check(((evaluation *)e)->run);
 }
 
-static const oi_eval_host host = {host_out, host_out_view, host_out_value, host_parallel, host_sub, host_check};
+static const oi_eval_host host = {host_out, host_out_view, host_out_value, host_parallel, host_sub, host_turns, host_check};
 
 static uint64_t mix(uint64_t x) /* splitmix64 */
 {

@@ -386,33 +386,61 @@ static oi_status run_state(oi_frame *f, oi_state *s, oi_run_state *run, size_t n
     return st;
 }
 
-oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+/* What surrounds the running of a frame's steps. */
+typedef struct {
+    oi_state *state;
+    oi_fpenv env;
+} visit;
+
+static oi_status enter(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, visit *v)
 {
     const oi_graph *g = oi_program_graph(f->program);
-    bool few[16] = {false}, *made = few;
-    oi_state *s;
     OI_FAIL_IF(nin > g->ninput || nout > g->noutput, ONNX_INFER_E_INVALID_ARGUMENT,
                "%zu inputs and %zu outputs; the graph has %u and %u", nin, nout, g->ninput, g->noutput);
     OI_FAIL_IF(run->depth >= f->engine->limits.depth, ONNX_INFER_E_LIMIT,
                "graphs are nested deeper than the limit depth, %llu", (unsigned long long)f->engine->limits.depth);
-    OI_TRY(choose_state(f, nin, in, &s));
+    OI_TRY(choose_state(f, nin, in, &v->state));
     run->distrust = false;
-    if (nout > sizeof few / sizeof *few && !(made = oi_alloc_array(&f->engine->alloc, nout, sizeof *made)))
-        return ONNX_INFER_E_OUT_OF_MEMORY;
     run->depth++;
     oi_pool_begin(f->engine->pool);
-    oi_fpenv env = oi_fpenv_enter();
-    oi_status st = run_state(f, s, run, nin, in, nout, out, made);
-    if (st != ONNX_INFER_OK && run->distrust && !s->plan->loose) {
-        oi_frame_trim(f);
-        oi_program_distrust(f->program);
-        st = choose_state(f, nin, in, &s);
-        if (st == ONNX_INFER_OK)
-            st = run_state(f, s, run, nin, in, nout, out, made);
-    }
-    oi_fpenv_leave(env);
+    v->env = oi_fpenv_enter();
+    return ONNX_INFER_OK;
+}
+
+static void leave(oi_frame *f, oi_run_state *run, const visit *v)
+{
+    oi_fpenv_leave(v->env);
     oi_pool_end(f->engine->pool);
     run->depth--;
+}
+
+/* True where a run failed because the model's own annotations are wrong: from now on nothing is taken from them. */
+static bool lost_trust(oi_frame *f, oi_run_state *run, oi_status st, bool loose)
+{
+    if (st == ONNX_INFER_OK || !run->distrust || loose)
+        return false;
+    oi_frame_trim(f);
+    oi_program_distrust(f->program);
+    run->distrust = false;
+    return true;
+}
+
+oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+{
+    bool few[16] = {false}, *made = few;
+    visit v;
+    if (nout > sizeof few / sizeof *few && !(made = oi_alloc_array(&f->engine->alloc, nout, sizeof *made)))
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_status st = enter(f, run, nin, in, nout, &v);
+    if (st == ONNX_INFER_OK) {
+        st = run_state(f, v.state, run, nin, in, nout, out, made);
+        if (lost_trust(f, run, st, v.state->plan->loose)) {
+            st = choose_state(f, nin, in, &v.state);
+            if (st == ONNX_INFER_OK)
+                st = run_state(f, v.state, run, nin, in, nout, out, made);
+        }
+        leave(f, run, &v);
+    }
     for (size_t i = 0; st != ONNX_INFER_OK && i < nout; i++) {
         if (made[i]) {
             oi_value_release(out[i]);
@@ -422,4 +450,73 @@ oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg 
     if (made != few)
         oi_free_mem(&f->engine->alloc, made);
     return st;
+}
+
+/* --- turns in a row ------------------------------------------------------------------------------------------------- */
+
+/* True where every turn will give results of the types and shapes that there is memory for. */
+static bool gives(const oi_plan *p, const oi_turns *t)
+{
+    for (uint32_t i = 0; i < t->nout; i++) {
+        const oi_slot *slot = &p->slot[p->graph->output[i]];
+        if (slot->place == OI_AT_HEAP || slot->desc.dtype != t->out[i].dtype || !oi_tensor_same_shape(&slot->desc, &t->out[i]))
+            return false;
+    }
+    return !p->loose;
+}
+
+/* bind_values once more where only memory has moved. */
+static void rebind_values(oi_state *s, size_t nin, const oi_arg *in)
+{
+    for (uint32_t i = 0; i < s->npatch; i++) {
+        const oi_slot *slot = &s->plan->slot[s->patch[i]];
+        if (slot->place == OI_AT_OUTPUT)
+            s->tensor[s->patch[i]].data = s->out_tensor[slot->index].data;
+        else if (slot->index < nin && in[slot->index].tensor)
+            s->tensor[s->patch[i]].data = in[slot->index].tensor->data;
+    }
+}
+
+static oi_status one_turn(oi_frame *f, oi_state *s, oi_run_state *run, size_t nin, const oi_arg *in, const oi_turns *t, bool bound)
+{
+    const oi_plan *p = s->plan;
+    OI_TRY(oi_run_check(run));
+    for (uint32_t i = 0; i < t->nout; i++) {
+        const oi_slot *slot = &p->slot[p->graph->output[i]];
+        if (slot->place == OI_AT_OUTPUT && slot->index == i)
+            s->out_tensor[i].data = t->out[i].data;
+    }
+    if (bound)
+        rebind_values(s, nin, in);
+    else
+        bind_values(s, nin, in);
+    OI_TRY(oi_exec_steps(f, s, run));
+    for (uint32_t i = 0; i < t->nout; i++) {
+        oi_value_id v = p->graph->output[i];
+        if (p->slot[v].place != OI_AT_OUTPUT || p->slot[v].index != i)
+            memcpy(t->out[i].data, s->tensor[v].data, t->out[i].bytes);
+    }
+    for (uint32_t i = 0; i < s->nheap; i++)
+        oi_exec_drop(s, run, s->heap[i]);
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_frame_turns(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, const oi_turns *t, bool *ran)
+{
+    visit v;
+    *ran = false;
+    OI_TRY(enter(f, run, nin, in, t->nout, &v));
+    const bool able = t->nout == v.state->plan->graph->noutput && gives(v.state->plan, t);
+    oi_status st = able ? take_arena(f, v.state) : ONNX_INFER_OK;
+    bool bound = false;
+    for (bool again = able; again && st == ONNX_INFER_OK; bound = true) {
+        st = one_turn(f, v.state, run, nin, in, t, bound);
+        if (st == ONNX_INFER_OK)
+            st = t->next(t->arg, &again);
+    }
+    clean_up(v.state, run);
+    bool lost = lost_trust(f, run, st, false);
+    leave(f, run, &v);
+    *ran = able && !lost;
+    return lost ? ONNX_INFER_OK : st;
 }

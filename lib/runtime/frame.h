@@ -14,6 +14,9 @@ void oi_frame_destroy(oi_frame *f); /* accepts NULL */
  * the caller's values. */
 oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out);
 
+/* Turns in a row, as oi_eval_host.turns has it: in[0..t->nin-1] stand for t->in, captures follow. */
+oi_status oi_frame_turns(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, const oi_turns *t, bool *ran);
+
 void oi_frame_trim(oi_frame *f); /* gives memory back */
 void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak);
 

@@ -20,6 +20,7 @@ import contrib_cases  # noqa: F401  adds its generators
 import generate
 import harness
 import random_cases
+import random_control  # noqa: F401
 import random_ml  # noqa: F401  its generators join those of random_cases
 
 RTOL = 1e-4

@@ -4,6 +4,7 @@ Each failure of the tool must be a documented exit code with a message that says
 may end by a signal. A line a case; the last line is `N passed, M failed`.
 """
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -274,6 +275,35 @@ def every_instruction_set_agrees(folder):
 
 
 # --- bad files -----------------------------------------------------------------------------------------------------
+
+
+@case
+def a_loop_costs_what_its_turns_cost(folder):
+    """1,000 turns of a small body against the same steps one after another; 1.2 is the aim, a busy machine gets leave."""
+    turns, rng = 1000, np.random.default_rng(5)
+    weight = numpy_helper.from_array((rng.standard_normal((64, 64)) * 0.1).astype(np.float32), "w")
+
+    def cell(name, out):
+        return [helper.make_node("MatMul", [name, "w"], [out + "_m"]), helper.make_node("Add", [out + "_m", "x"], [out + "_a"]),
+                helper.make_node("Tanh", [out + "_a"], [out])]
+
+    x, y = value("x", TensorProto.FLOAT, (1, 64)), value("y", TensorProto.FLOAT, (1, 64))
+    steps = [node for k in range(turns) for node in cell(f"h{k - 1}" if k else "x", "y" if k == turns - 1 else f"h{k}")]
+    flat = save(folder, steps, [x], [y], [weight], name="flat.onnx")
+    body = helper.make_graph(cell("h", "o") + [helper.make_node("Identity", ["go"], ["on"])], "body",
+                             [value("i", TensorProto.INT64, ()), value("go", TensorProto.BOOL, ()), value("h", TensorProto.FLOAT, (1, 64))],
+                             [value("on", TensorProto.BOOL, ()), value("o", TensorProto.FLOAT, (1, 64))])
+    count = numpy_helper.from_array(np.array(turns, np.int64), "n")
+    loop = save(folder, [helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)], [x], [y], [weight, count], name="loop.onnx")
+    times = {flat: [], loop: []}
+    for _ in range(3):
+        for model in (flat, loop):
+            done = harness.run_tool("bench", model, "--threads", "1", "--seconds", "0.3", "--json")
+            works(done)
+            times[model].append(json.loads(done.out)["p50_ms"])
+    ratio = min(times[loop]) / min(times[flat])
+    if ratio > 1.4:
+        raise Wrong(f"the loop takes {ratio:.2f} times as long as its turns one after another")
 
 
 @case
