@@ -23,9 +23,11 @@ static oi_status eval(oi_eval *e)
     if (places && places->dtype != ONNX_INFER_INT64)
         return oi_eval_bad_type(e, 3);
     bool flat = x->rank == 3;
-    OI_FAIL_IF((x->rank != 4 && !flat) || (flat && (a->num_heads < 1 || x->dim[2] % a->num_heads)), ONNX_INFER_E_SHAPE_MISMATCH,
+    int64_t width = cosines->rank ? 2 * cosines->dim[cosines->rank - 1] : 0; /* of a head that is turned as a whole */
+    int64_t given = flat && !a->num_heads && width > 0 ? x->dim[2] / width : a->num_heads;
+    OI_FAIL_IF((x->rank != 4 && !flat) || (flat && (given < 1 || x->dim[2] % given)), ONNX_INFER_E_SHAPE_MISMATCH,
                "RotaryEmbedding: input 0 needs rank 4, or 3 with a size that num_heads divides");
-    int64_t batch = x->dim[0], heads = flat ? a->num_heads : x->dim[1], length = flat ? x->dim[1] : x->dim[2];
+    int64_t batch = x->dim[0], heads = flat ? given : x->dim[1], length = flat ? x->dim[1] : x->dim[2];
     int64_t size = flat ? x->dim[2] / heads : x->dim[3], turned = a->rotary_dim ? a->rotary_dim : size, half = turned / 2;
     OI_FAIL_IF(turned < 0 || turned > size || turned % 2, ONNX_INFER_E_INVALID_MODEL, "RotaryEmbedding: %lld of %lld elements cannot be turned",
                (long long)turned, (long long)size);

@@ -135,3 +135,133 @@ def contrib_renamed(d):
         case.atol = 1
         return case.output(case.node("QuantizeLinear", case.input(d.values(shape)), case.constant(scale), case.constant(zero), domain=MS))
     return case.output(case.node("DequantizeLinear", case.input(d.values(shape, dtype)), case.constant(scale), case.constant(zero), domain=MS))
+
+
+# --- attention -----------------------------------------------------------------------------------------------------
+
+
+def padding_mask(d, batch, length, total, forms):
+    """A mask in one of the forms, and never one that hides every key of a sample."""
+    form = d.pick(*forms)
+    ends = d.rng.integers(1, total + 1, batch)
+    if form == "ends":
+        return ends.astype(np.int32)
+    if form == "ends and begins":
+        return np.concatenate([ends, np.array([d.int(0, end - 1) for end in ends])]).astype(np.int32)
+    if form == "keys":
+        return (np.arange(total)[None, :] < ends[:, None]).astype(np.int32)
+    mask = d.rng.integers(0, 2, [batch, length, total]).astype(np.int32)
+    mask[:, :, 0] = 1
+    return mask
+
+
+@generator
+def contrib_attention(d):
+    case, (batch, length, heads, size, inner) = Case(d), (d.int(1, 3), d.int(1, 9), d.pick(1, 2, 4), d.pick(2, 4, 8, 16), d.pick(4, 16, 33))
+    hidden, past = heads * size, d.pick(0, 0, 3)
+    quantised = d.flip(0.3)
+    value_size = hidden if past or quantised or d.flip(0.7) else heads * d.pick(2, 4, 6)
+    total = length + past
+    forms = ("ends", "ends and begins", "keys", "all") if not past else ("keys", "all")
+    causal = d.int(0, 1)
+    if causal:  # a query before a sample's begin would see nothing
+        forms = tuple(form for form in forms if form != "ends and begins")
+    mask = case.input(padding_mask(d, batch, length, total, forms)) if d.flip(0.6) else ""
+    more = {"num_heads": heads, "unidirectional": causal, "scale": d.pick(None, None, 0.3), "mask_filter_value": d.pick(None, -1000.0)}
+    state = case.input(d.values([2, batch, heads, past, size])) if past else ""
+    want = dict(outputs=2) if past or value_size == hidden and d.flip() else {}
+    bias = case.weight(d.values([2 * hidden + value_size]))
+    if quantised:
+        low = d.pick(True, False)
+        inputs = [case.input(d.rng.integers(0, 256, [batch, length, inner]).astype(np.uint8)),
+                  case.constant(d.rng.integers(-100 if low else 0, 100, [inner, 3 * hidden]).astype(np.int8 if low else np.uint8)), bias,
+                  case.constant(np.float32(0.02)), case.constant(np.float32(0.01) if d.flip() else np.abs(d.values([3 * hidden])) / np.float32(90)),
+                  mask, case.constant(np.uint8(128)) if d.flip() else "", case.constant((np.int8 if low else np.uint8)(7)) if d.flip() else "", state]
+        op = "QAttention"
+    else:
+        extra = case.input(d.values([d.pick(1, batch), d.pick(1, heads), length, total])) if d.flip(0.3) else ""
+        inputs = [case.input(d.values([batch, length, inner])), case.weight(weights(d, inner, 2 * hidden + value_size)),
+                  bias, mask, state, extra]
+        op = "Attention"
+        more["qkv_hidden_sizes"] = [hidden, hidden, value_size] if value_size != hidden or d.flip(0.2) else None
+    while not inputs[-1]:
+        inputs.pop()
+    names = case.node(op, *inputs, domain=MS, **more, **want)
+    return case.output(*([names] if isinstance(names, str) else names))
+
+
+@generator
+def contrib_multi_head(d):
+    case, (batch, length, heads, size) = Case(d), (d.int(1, 3), d.int(1, 9), d.pick(1, 2, 4), d.pick(2, 4, 8, 16))
+    hidden, form = heads * size, d.pick("three", "three", "three", "keys", "all", "cached")
+    past = d.pick(0, 3) if form == "three" else 0
+    keys = length if past or form == "all" else d.int(1, 12)
+    value_size = size if form in ("keys", "all") or past or d.flip() else d.pick(2, 6)
+    if form == "all":
+        query, key, value = case.input(d.values([batch, length, heads, 3, size])), "", ""
+    else:
+        query = case.input(d.values([batch, length, hidden]))
+        if form == "keys":
+            key, value = case.input(d.values([batch, keys, heads, 2, size])), ""
+        elif form == "cached":
+            key, value = case.input(d.values([batch, heads, keys, size])), case.input(d.values([batch, heads, keys, value_size]))
+        else:
+            key, value = case.input(d.values([batch, keys, hidden])), case.input(d.values([batch, keys, heads * value_size]))
+    total = keys + past
+    bias = case.weight(d.values([2 * hidden + heads * value_size])) if form == "three" and d.flip() else ""
+    mask = case.input(padding_mask(d, batch, length, total, ("ends", "keys", "all") if not past else ("keys", "all"))) if d.flip() else ""
+    extra = case.input(d.values([d.pick(1, batch), d.pick(1, heads), length, total])) if d.flip(0.4) else ""
+    state = [case.input(d.values([batch, heads, past, size])), case.input(d.values([batch, heads, past, value_size]))] if past else []
+    inputs = [query, key, value, bias, mask, extra, *state]
+    while not inputs[-1]:
+        inputs.pop()
+    names = case.node("MultiHeadAttention", *inputs, domain=MS, num_heads=heads, scale=d.pick(None, 0.4), mask_filter_value=d.pick(None, -1000.0),
+                      unidirectional=d.int(0, 1) if keys == length else 0, **({"outputs": 3} if past else {}))
+    return case.output(*([names] if isinstance(names, str) else names))
+
+
+@generator
+def contrib_group_query(d):
+    case, (batch, groups, size) = Case(d), (d.int(1, 3), d.pick(1, 2), d.pick(8, 16))
+    heads = groups * d.pick(1, 2, 3)
+    first, window = d.flip(), d.pick(None, None, 2, 4)
+    length = d.int(1, 7) if first or batch == 1 else 1
+    if first:
+        total = length
+        # What queries behind a sample's end give differs between ONNX Runtime's kernels where there is a window.
+        lengths = d.rng.integers(1, total + 1, batch) if d.flip() and not window else np.full(batch, total)
+        capacity = d.pick(0, total, total + 4)
+    else:
+        total = length + d.int(1, 6)
+        lengths = np.full(batch, total) if length > 1 else d.rng.integers(2, total + 1, batch)
+        lengths[0] = total
+        capacity = d.pick(total - length, total + 3)
+    packed = d.flip(0.4)
+    rotate, width = d.int(0, 1), size
+    query = case.input(d.values([batch, length, (heads + 2 * groups if packed else heads) * size]))
+    key, value = ("", "") if packed else (case.input(d.values([batch, length, groups * size])) for _ in range(2))
+    past = [case.input(d.values([batch, groups, capacity, size])) for _ in range(2)]
+    angles = d.values([max(total, capacity) + 4, width // 2])
+    inputs = [query, key, value, *past, case.input((lengths - 1).astype(np.int32)), case.input(np.array(total, np.int32)),
+              case.constant(np.cos(angles)) if rotate else "", case.constant(np.sin(angles)) if rotate else "", "",
+              case.input(d.values([d.pick(1, batch), d.pick(1, heads), length, total])) if d.flip(0.3) else "",
+              case.constant(d.values([heads])) if d.flip(0.2) else ""]
+    while not inputs[-1]:
+        inputs.pop()
+    names = case.node("GroupQueryAttention", *inputs, domain=MS, outputs=3, num_heads=heads, kv_num_heads=groups, do_rotary=rotate,
+                      rotary_interleaved=d.int(0, 1) if rotate else None, scale=d.pick(None, 0.4), softcap=d.pick(None, None, 5.0),
+                      local_window_size=window, smooth_softmax=d.pick(None, None, 1) if len(inputs) < 12 else None)
+    return case.output(*names)
+
+
+@generator
+def contrib_rotary(d):
+    case, (batch, length, heads, size) = Case(d), (d.int(1, 3), d.int(1, 9), d.pick(1, 2, 4), d.pick(8, 16))
+    four, partial = d.flip(), d.flip(0.3)
+    turned = size // 2 if partial else size
+    angles = d.values([length + 5, turned // 2])
+    places = np.array([d.int(0, 4)], np.int64) if d.flip() else d.rng.integers(0, length + 5, [batch, length])
+    data = case.input(d.values([batch, heads, length, size] if four else [batch, length, heads * size]))
+    return case.output(case.node("RotaryEmbedding", data, case.input(places), case.constant(np.cos(angles)), case.constant(np.sin(angles)), domain=MS,
+                                 interleaved=d.int(0, 1), num_heads=heads if partial or d.flip() else None,
+                                 rotary_embedding_dim=turned if partial else None))
