@@ -123,6 +123,7 @@ typedef struct onnx_infer_error onnx_infer_error;
 typedef struct onnx_infer_cancel onnx_infer_cancel;
 typedef struct onnx_infer_profile onnx_infer_profile;
 typedef struct onnx_infer_pool onnx_infer_pool;
+typedef struct onnx_infer_op_context onnx_infer_op_context;
 
 /* Called once when the library no longer needs `data`. */
 typedef void (*onnx_infer_free_fn)(void *user, void *data);
@@ -200,6 +201,34 @@ typedef struct onnx_infer_event {
     uint64_t bytes;     /* of inputs and outputs */
     int32_t tasks;      /* parts that threads can take */
 } onnx_infer_event;
+
+/* An operator of the caller's own. The strings are copied; `user` and the functions must outlive everything loaded with the
+ * definition. Functions return ONNX_INFER_OK, or a status after onnx_infer_op_fail or a failed call of this library; they
+ * may be called from any thread, also at the same time, and must not use the handles that they work for.
+ *   infer    may be NULL: nothing is known of the outputs before a run. Else sets the outputs' types from the inputs'; it
+ *            is called whenever shapes are specialised.
+ *   create   may be NULL: compute gets `user` as its kernel. Else makes what compute needs beside its inputs, once for a node
+ *            and a set of input shapes; content of constant inputs is there. The kernel is read by many threads at once.
+ *   compute  makes the outputs.
+ *   destroy  may be NULL; gets each kernel that create made, when its plan goes. */
+#define ONNX_INFER_OP_NONDETERMINISTIC 1 /* the same inputs may give other outputs: never computed ahead, never merged */
+#define ONNX_INFER_OP_OVERRIDE 2         /* replaces an operator of this build; refused without it */
+typedef struct onnx_infer_op_def {
+    size_t struct_size;
+    const char *domain; /* NULL and "": ai.onnx */
+    const char *name;
+    int32_t since, until; /* versions of the domain that the model imports, both included; until 0: and all later ones */
+    uint64_t flags;       /* ONNX_INFER_OP_* */
+    void *user;
+    onnx_infer_status (*infer)(void *user, onnx_infer_op_context *x);
+    onnx_infer_status (*create)(void *user, onnx_infer_op_context *x, void **kernel);
+    onnx_infer_status (*compute)(void *kernel, onnx_infer_op_context *x);
+    void (*destroy)(void *kernel);
+    int32_t min_inputs, max_inputs; /* max 0: any number; inputs from min on may be left out */
+    int32_t min_outputs, max_outputs;
+} onnx_infer_op_def;
+/* What a library of operators exports under the name onnx_infer_register_ops: it adds them with onnx_infer_options_add_op. */
+typedef onnx_infer_status (*onnx_infer_register_ops_fn)(onnx_infer_options *o);
 
 /* --- version and capability: static answers, any thread -------------------------------------------------------- */
 
@@ -292,6 +321,18 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_opti
  * nobody. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
                                                             onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
+
+/* An operator of the caller's own, looked at before those of this build and before functions of the model. An operator may
+ * have several definitions for versions that do not overlap. Refused where they do, where the definition is not whole, or
+ * replaces an operator of this build without ONNX_INFER_OP_OVERRIDE. Counts for models loaded with the options.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_add_op(onnx_infer_options *o,
+                                                           const onnx_infer_op_def *def) ONNX_INFER_NOEXCEPT;
+/* Loads a shared library and calls the function onnx_infer_register_ops that it exports (onnx_infer_register_ops_fn): all
+ * of its operators are added, or none. It is unloaded when the options and everything loaded with them are gone. IO where
+ * it cannot be loaded, NOT_FOUND where it has no such function, BACKEND where that returned a status without a record.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, NOT_FOUND, BACKEND. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_add_op_library(onnx_infer_options *o, const char *path) ONNX_INFER_NOEXCEPT;
 
 /* --- pools: threads that plans share. Any thread. A pool starts its threads at the first run that can use them; they
  * sleep between runs. In the child of a fork new ones start when needed. --------------------------------------------- */
@@ -562,6 +603,71 @@ ONNX_INFER_API onnx_infer_status onnx_infer_map_create(onnx_infer_value *keys, o
                                                        onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_value *onnx_infer_map_keys(const onnx_infer_value *map) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_value *onnx_infer_map_values(const onnx_infer_value *map) ONNX_INFER_NOEXCEPT;
+
+/* --- inside the functions of an onnx_infer_op_def: only there, with the context that they got -------------------- */
+
+/* Counts of the node; an input or output may be left out all the same. What these functions give is borrowed until the
+ * function of the operator returns. */
+ONNX_INFER_API size_t onnx_infer_op_input_count(const onnx_infer_op_context *x) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API size_t onnx_infer_op_output_count(const onnx_infer_op_context *x) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_op_node_name(const onnx_infer_op_context *x) ONNX_INFER_NOEXCEPT;
+/* 1: somebody uses the output. */
+ONNX_INFER_API int32_t onnx_infer_op_output_wanted(const onnx_infer_op_context *x, size_t i) ONNX_INFER_NOEXCEPT;
+/* Input i: in compute its content; in infer and create NULL unless it is constant. NULL where it is left out. Not to be
+ * retained, written or released. */
+ONNX_INFER_API const onnx_infer_value *onnx_infer_op_input(onnx_infer_op_context *x, size_t i) ONNX_INFER_NOEXCEPT;
+/* What is known of input i: UNDEFINED and rank -1 where nothing is. Each pointer may be NULL. NOT_FOUND: left out.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_input_type(onnx_infer_op_context *x, size_t i, onnx_infer_kind *kind,
+                                                          onnx_infer_dtype *dtype, int32_t *rank) ONNX_INFER_NOEXCEPT;
+/* Size of an axis: *size is the number or -1, *expr (may be NULL) its text: "3", "batch", "2*seq + 1", "?" where nothing is known.
+ * NOT_FOUND: left out, or no such axis. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_input_dim(onnx_infer_op_context *x, size_t i, int32_t axis, int64_t *size,
+                                                         const char **expr) ONNX_INFER_NOEXCEPT;
+/* In infer: the type of output i. rank -1: unknown. An axis is dims[axis] where that is not negative; else the expression
+ * exprs[axis] over the names that onnx_infer_op_input_dim gives (+ - * / as floor division, parentheses, min, max), unknown
+ * where exprs or the element is NULL. Outputs that are not set stay unknown. `rank` counts in dims and exprs, each may be NULL.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, UNSUPPORTED_TYPE, LIMIT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_set_output_type(onnx_infer_op_context *x, size_t i, onnx_infer_dtype dtype,
+                                                               int32_t rank, const int64_t *dims,
+                                                               const char *const *exprs) ONNX_INFER_NOEXCEPT;
+/* In compute: storage of output i, uninitialised (strings: empty), to be written by onnx_infer_tensor_mutable_data or
+ * onnx_infer_tensor_set_string. Type and shape must be what infer said as far as it did; else the status
+ * is to be returned from compute. `rank` counts in dims.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, LIMIT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_output(onnx_infer_op_context *x, size_t i, onnx_infer_dtype dtype, int32_t rank,
+                                                      const int64_t *dims, onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* Attributes of the node. NOT_FOUND: it has none of that name; TYPE_MISMATCH: it is of another type; the results are left alone
+ * then. Strings are NUL-terminated behind their n bytes; of a string n may be NULL.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, TYPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_int(const onnx_infer_op_context *x, const char *name, int64_t *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_float(const onnx_infer_op_context *x, const char *name, float *v) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_string(const onnx_infer_op_context *x, const char *name, const char **v,
+                                                           size_t *n) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_ints(const onnx_infer_op_context *x, const char *name, const int64_t **v,
+                                                         size_t *n) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_floats(const onnx_infer_op_context *x, const char *name, const float **v,
+                                                           size_t *n) ONNX_INFER_NOEXCEPT;
+/* v and len have *n elements each; len may be NULL. Errors: INVALID_ARGUMENT, NOT_FOUND, TYPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_strings(const onnx_infer_op_context *x, const char *name,
+                                                            const char *const **v, const uint32_t **len,
+                                                            size_t *n) ONNX_INFER_NOEXCEPT;
+/* Not to be retained, written or released. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, TYPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_attr_tensor(onnx_infer_op_context *x, const char *name,
+                                                           const onnx_infer_value **v) ONNX_INFER_NOEXCEPT;
+/* Zeroed memory, aligned for any type; NULL without memory. */
+ONNX_INFER_API void *onnx_infer_op_scratch(onnx_infer_op_context *x, size_t bytes) ONNX_INFER_NOEXCEPT;
+/* body(arg, 0 .. n-1) on the threads of the plan, each once, in no order; returns when all are done. Outside of compute on the
+ * calling thread alone. A run that is cancelled does not do all of them; it fails when compute returns. */
+ONNX_INFER_API void onnx_infer_op_parallel_for(onnx_infer_op_context *x, size_t n, void (*body)(void *arg, size_t i),
+                                               void *arg) ONNX_INFER_NOEXCEPT;
+/* Writes the error record, and returns `status` for the function to return: one of ONNX_INFER_E_*; any other number becomes
+ * BACKEND. `message` may be NULL.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE, UNSUPPORTED_VERSION,
+ * SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, DEADLINE, BACKEND_UNAVAILABLE, BACKEND, BUSY, LIMIT, BUFFER_TOO_SMALL,
+ * CACHE_STALE, DATA_DEPENDENT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_op_fail(onnx_infer_op_context *x, onnx_infer_status status,
+                                                    const char *message) ONNX_INFER_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -45,6 +45,7 @@ AM_TESTS_ENVIRONMENT = \
 	OI_SAN_CFLAGS='$(OI_SAN_CFLAGS)'; export OI_SAN_CFLAGS; \
 	OPENBLAS_LIBS='$(OPENBLAS_LIBS)'; export OPENBLAS_LIBS; \
 	PYTHON3='$(PYTHON3)'; export PYTHON3; \
+	OP_LIBRARY='$(abs_top_builddir)/tests/api/.libs/op_library.so'; test -f "$$OP_LIBRARY" && export OP_LIBRARY; \
 	ONNX_INFER_COVERED='$(abs_top_builddir)/tests/api/covered.txt'; export ONNX_INFER_COVERED;
 
 shell_tests += tests/support/check_includes
@@ -76,6 +77,17 @@ check_suites += tests/api/test_models
 tests_api_test_models_SOURCES = tests/api/test_models.c tests/support/little_model.c tests/support/little_model.h
 tests_api_test_models_CPPFLAGS = $(check_cppflags)
 tests_api_test_models_LDADD = $(api_ldadd)
+check_suites += tests/api/test_custom_op
+tests_api_test_custom_op_SOURCES = tests/api/test_custom_op.c tests/support/little_model.c tests/support/little_model.h
+tests_api_test_custom_op_CPPFLAGS = $(check_cppflags)
+tests_api_test_custom_op_LDADD = $(api_ldadd)
+tests_api_test_custom_op_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+if BUILD_SHARED
+# A library that is loaded at run time; -rpath makes libtool build it as one.
+check_LTLIBRARIES += tests/api/op_library.la
+tests_api_op_library_la_SOURCES = tests/api/op_library.c
+tests_api_op_library_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+endif
 check_suites += tests/api/test_run
 tests_api_test_run_SOURCES = tests/api/test_run.c
 tests_api_test_run_CPPFLAGS = $(check_cppflags)

@@ -37,6 +37,43 @@ onnx_infer_status onnx_infer_options_set_input_shape(onnx_infer_options *o, cons
     return oi_options_set_input_shape(o, input, rank, dims);
 }
 
+onnx_infer_status onnx_infer_options_add_op(onnx_infer_options *o, const onnx_infer_op_def *def)
+{
+    OI_NEED(o);
+    OI_NEED(def);
+    OI_FAIL_IF(def->struct_size < offsetof(onnx_infer_op_def, destroy), ONNX_INFER_E_INVALID_ARGUMENT,
+               "struct_size is %zu, expected %zu", def->struct_size, sizeof *def);
+    return oi_custom_ops_add(&o->ops, def, o->library);
+}
+
+onnx_infer_status onnx_infer_options_add_op_library(onnx_infer_options *o, const char *path)
+{
+    oi_op_library *library;
+    OI_NEED(o);
+    OI_NEED(path);
+    OI_FAIL_IF(o->library, ONNX_INFER_E_INVALID_ARGUMENT, "a library of operators cannot add another one");
+    OI_TRY(oi_op_library_open(path, &library));
+    onnx_infer_register_ops_fn add = (onnx_infer_register_ops_fn)oi_op_library_find(library, "onnx_infer_register_ops");
+    oi_custom_ops *before = oi_custom_ops_retain(o->ops);
+    oi_status st = ONNX_INFER_E_NOT_FOUND;
+    if (add) {
+        o->library = library;
+        st = add(o);
+        o->library = NULL;
+    }
+    if (st != ONNX_INFER_OK) { /* all of its operators or none */
+        oi_custom_ops_release(o->ops);
+        o->ops = before;
+        if (oi_error_current()->status != st)
+            st = oi_fail(ONNX_INFER_E_BACKEND, "onnx_infer_register_ops returned %d", (int)st);
+        oi_error_prefix("operator library '%s': ", path);
+    } else {
+        oi_custom_ops_release(before);
+    }
+    oi_op_library_release(library);
+    return st;
+}
+
 onnx_infer_status onnx_infer_options_set_level(onnx_infer_options *o, int32_t level)
 {
     OI_NEED(o);

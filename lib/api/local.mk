@@ -4,6 +4,7 @@ core_sources += lib/api/api_check.h
 core_sources += lib/api/api_context.c
 core_sources += lib/api/api_info.c
 core_sources += lib/api/api_model.c
+core_sources += lib/api/api_op.c
 core_sources += lib/api/api_options.c
 core_sources += lib/api/api_plan.c
 core_sources += lib/api/api_profile.c

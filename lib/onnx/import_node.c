@@ -194,6 +194,8 @@ static oi_status unknown_operator(const OiOnnx__NodeProto *p, const char *name, 
 static int64_t opset_of(oi_importer *im, const oi_scope *s, const OiOnnx__NodeProto *p, const oi_op *op, const char *name)
 {
     int64_t version = oi_importer_opset(im, s->frame, p->domain);
+    if (op && (op->flags & OI_OP_CUSTOM))
+        return version;
     if (version < 0) {
         version = op ? op->newest : 0;
         oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING, "node '%s': the model imports no version of domain '%s'", name,
@@ -217,6 +219,8 @@ static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProt
     OI_TRY(read_attributes(im, s, p, node, sub, &nsub));
     if (!node->op)
         return unknown_operator(p, name, node->opset);
+    OI_FAIL_IF(nsub && (node->op->flags & OI_OP_CUSTOM), ONNX_INFER_E_UNSUPPORTED_OP,
+               "it has a graph as an attribute, which custom operators cannot have");
     for (size_t i = 0; i < p->n_output; i++) {
         const uint32_t *v = p->output[i][0] ? oi_names_find(&s->names, p->output[i]) : NULL;
         node->out[i] = v ? *v : OI_NONE;
@@ -235,9 +239,19 @@ static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProt
     return oi_graph_add_node(s->g, node->op, node->name, attr, node->nin, node->in, node->nout, node->out, nsub, subs, &id);
 }
 
+static const oi_op *custom_operator(const oi_importer *im, const oi_scope *s, const OiOnnx__NodeProto *p)
+{
+    if (!im->o.ops)
+        return NULL;
+    return oi_custom_ops_find(im->o.ops, oi_domain_norm(p->domain), oi_text_or_empty(p->op_type),
+                              oi_importer_opset(im, s->frame, p->domain));
+}
+
 static oi_status import_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, const char *name)
 {
-    const oi_op *op = oi_op_find(oi_domain_norm(p->domain), oi_text_or_empty(p->op_type));
+    const oi_op *op = custom_operator(im, s, p);
+    if (!op)
+        op = oi_op_find(oi_domain_norm(p->domain), oi_text_or_empty(p->op_type));
     oi_import node = {
         .g = s->g,
         .op = op,
@@ -270,7 +284,7 @@ oi_status oi_import_file_node(oi_importer *im, oi_scope *s, const OiOnnx__NodePr
     if (oi_import_is_constant(im, p))
         return ONNX_INFER_OK; /* declared already */
     const char *name = oi_import_node_name(im, s, p);
-    const OiOnnx__FunctionProto *fn = oi_import_find_function(im, p);
+    const OiOnnx__FunctionProto *fn = custom_operator(im, s, p) ? NULL : oi_import_find_function(im, p);
     oi_status status = fn ? oi_import_call(im, s, p, fn) : import_node(im, s, p, name);
     if (!status)
         return ONNX_INFER_OK;

@@ -3,7 +3,7 @@
 #ifndef OI_ONNX_MODEL_FILE_H
 #define OI_ONNX_MODEL_FILE_H
 
-#include "graph/graph.h"
+#include "ops/custom.h"
 
 enum { OI_ONNX_MAX_IR = 14 };
 
@@ -15,6 +15,7 @@ typedef struct {
     uint64_t max_tensor_bytes;
     onnx_infer_progress_fn progress; /* may be NULL; done and total count nodes */
     void *progress_user;
+    const oi_custom_ops *ops;   /* operators of the caller's own, looked at first; must outlive the model; may be NULL */
     bool keep_issues;           /* a model with issues is returned with them instead of failing (peek) */
 } oi_onnx_options;
 

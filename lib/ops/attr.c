@@ -72,6 +72,23 @@ int64_t oi_attr_int(const oi_node *n, const char *name, int64_t absent)
     return p ? *p : absent;
 }
 
+/* The member that holds the content, and a spec that tells of its type. */
+static void *raw_content(const oi_raw_attr *r, oi_attr_spec *as)
+{
+    static const oi_attr_type types[] = {
+        [OI_RAW_INT] = OI_ATTR_INT, [OI_RAW_FLOAT] = OI_ATTR_FLOAT, [OI_RAW_STRING] = OI_ATTR_STRING,
+        [OI_RAW_INTS] = OI_ATTR_INTS, [OI_RAW_FLOATS] = OI_ATTR_FLOATS, [OI_RAW_STRINGS] = OI_ATTR_STRINGS,
+        [OI_RAW_TENSOR] = OI_ATTR_TENSOR, [OI_RAW_TENSORS] = OI_ATTR_TENSORS, [OI_RAW_TYPE] = OI_ATTR_TYPE,
+    };
+    const void *const at[] = {
+        [OI_RAW_INT] = &r->i, [OI_RAW_FLOAT] = &r->f, [OI_RAW_STRING] = &r->s, [OI_RAW_INTS] = &r->ints,
+        [OI_RAW_FLOATS] = &r->floats, [OI_RAW_STRINGS] = &r->strings, [OI_RAW_TENSOR] = &r->tensor,
+        [OI_RAW_TENSORS] = &r->tensors, [OI_RAW_TYPE] = &r->type_fact, [OI_RAW_GRAPH] = &r->graph,
+    };
+    *as = (oi_attr_spec){.name = r->name, .type = types[r->type]};
+    return (void *)(uintptr_t)at[r->type];
+}
+
 /* --- comparing --------------------------------------------------------------------------------------------------- */
 
 static bool fact_equal(const oi_fact *a, const oi_fact *b)
@@ -108,6 +125,24 @@ static bool tensors_equal(const oi_tensors *a, const oi_tensors *b)
     return true;
 }
 
+static bool field_equal(const oi_attr_spec *s, const void *a, const void *b);
+
+static bool rest_equal(const oi_raw_attrs *a, const oi_raw_attrs *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++) {
+        oi_attr_spec as;
+        const oi_raw_attr *x = &a->at[i], *y = &b->at[i];
+        if (strcmp(x->name, y->name) || x->type != y->type || x->slen != y->slen)
+            return false;
+        if (x->type == OI_RAW_STRING ? memcmp(x->s, y->s, x->slen) != 0
+                                     : !field_equal(&as, raw_content(x, &as), raw_content(y, &as)))
+            return false;
+    }
+    return true;
+}
+
 static bool field_equal(const oi_attr_spec *s, const void *a, const void *b)
 {
     switch (s->type) {
@@ -138,6 +173,8 @@ static bool field_equal(const oi_attr_spec *s, const void *a, const void *b)
         return tensors_equal(a, b);
     case OI_ATTR_TYPE:
         return fact_equal(*(const oi_fact *const *)a, *(const oi_fact *const *)b);
+    case OI_ATTR_REST:
+        return rest_equal(a, b);
     }
     return false;
 }
@@ -271,6 +308,16 @@ static void put_field(text_out *o, const oi_attr_spec *s, const void *p)
     case OI_ATTR_TYPE:
         put_format(o, "type");
         return;
+    case OI_ATTR_REST: {
+        const oi_raw_attrs *v = p;
+        for (uint32_t i = 0; i < v->n; i++) {
+            oi_attr_spec as;
+            const void *content = raw_content(&v->at[i], &as);
+            put_format(o, i ? ", %.48s=" : "%.48s=", v->at[i].name);
+            put_field(o, &as, content);
+        }
+        return;
+    }
     }
 }
 
@@ -297,6 +344,8 @@ static bool is_default(const oi_attr_spec *s, const void *p)
     case OI_ATTR_TENSOR:
     case OI_ATTR_TYPE:
         return !*(const void *const *)p;
+    case OI_ATTR_REST:
+        return !((const oi_raw_attrs *)p)->n;
     }
     return false;
 }
@@ -313,7 +362,9 @@ const char *oi_attr_text(const oi_op *op, const void *attr, char *buf, size_t ca
         const void *p = field(s, attr);
         if (is_default(s, p))
             continue;
-        put_format(&o, "%s%s=", any ? ", " : "{", s->name);
+        put_format(&o, "%s", any ? ", " : "{");
+        if (s->type != OI_ATTR_REST)
+            put_format(&o, "%s=", s->name);
         put_field(&o, s, p);
         any = true;
     }
@@ -384,6 +435,31 @@ static oi_status copy_tensors(oi_arena *to, const oi_tensors *from, oi_tensors *
     return ONNX_INFER_OK;
 }
 
+static oi_status own_field(oi_arena *to, const oi_attr_spec *s, void *p);
+
+static oi_status own_rest(oi_arena *to, oi_raw_attrs *list)
+{
+    oi_raw_attr *at = oi_arena_copy(to, list->at, list->n * sizeof *at);
+    if (!at)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < list->n; i++) {
+        oi_attr_spec as;
+        at[i].name = oi_arena_text(to, at[i].name);
+        if (!at[i].name)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        void *content = raw_content(&at[i], &as);
+        if (at[i].type == OI_RAW_STRING) {
+            at[i].s = oi_arena_text_n(to, at[i].s ? at[i].s : "", at[i].slen);
+            if (!at[i].s)
+                return ONNX_INFER_E_OUT_OF_MEMORY;
+        } else {
+            OI_TRY(own_field(to, &as, content));
+        }
+    }
+    list->at = at;
+    return ONNX_INFER_OK;
+}
+
 /* Makes what the field at p points to the arena's own. Absent ones stay so. */
 static oi_status own_field(oi_arena *to, const oi_attr_spec *s, void *p)
 {
@@ -417,6 +493,8 @@ static oi_status own_field(oi_arena *to, const oi_attr_spec *s, void *p)
         if (*(const oi_fact **)p)
             copy = *(const oi_fact **)p = copy_type(to, *(const oi_fact **)p);
         break;
+    case OI_ATTR_REST:
+        return ((oi_raw_attrs *)p)->n ? own_rest(to, p) : ONNX_INFER_OK;
     }
     return copy ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
 }
@@ -517,10 +595,22 @@ oi_status oi_attr_parse_raw(oi_arena *arena, const oi_op *op, const oi_raw_attr 
     *out = attr;
     if (!attr && op->attr_size)
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    const oi_attr_spec *rest = op->attrs;
+    while (rest && rest->name && rest->type != OI_ATTR_REST)
+        rest++;
+    if (rest && !rest->name)
+        rest = NULL;
+    if (rest && !(((oi_raw_attrs *)field(rest, attr))->at = oi_arena_array(arena, (size_t)n + 1, sizeof *raw)))
+        return ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < n; i++) {
         if (raw[i].type == OI_RAW_GRAPH)
             continue;
         const oi_attr_spec *s = find_spec(op, raw[i].name, strlen(raw[i].name));
+        if (!s && rest) {
+            oi_raw_attrs *list = field(rest, attr);
+            ((oi_raw_attr *)list->at)[list->n++] = raw[i];
+            continue;
+        }
         OI_FAIL_IF(!s || ((s->flags & OI_ATTR_INTERNAL) && !raw[i].by_import), ONNX_INFER_E_INVALID_MODEL,
                    "%s has no attribute '%.80s' in the opset that the model imports", op->name, raw[i].name);
         OI_TRY(set_raw(arena, op, s, field(s, attr), &raw[i]));
@@ -531,7 +621,7 @@ oi_status oi_attr_parse_raw(oi_arena *arena, const oi_op *op, const oi_raw_attr 
             found = strcmp(raw[i].name, s->name) == 0;
         OI_FAIL_IF(!found, ONNX_INFER_E_INVALID_MODEL, "%s needs attribute '%s', which is missing", op->name, s->name);
     }
-    return ONNX_INFER_OK;
+    return rest ? own_field(arena, rest, field(rest, attr)) : ONNX_INFER_OK;
 }
 
 /* --- from text --------------------------------------------------------------------------------------------------- */

@@ -202,7 +202,7 @@ static oi_status check_arity(const oi_op *op, const oi_node *n, uint32_t nin)
     if (op->flags & OI_OP_CONTROL)
         return ONNX_INFER_OK;
     for (uint32_t i = 0; i < nin; i++) {
-        bool needed = i < op->min_in || op->max_in == UINT16_MAX;
+        bool needed = i < op->min_in || (op->max_in == UINT16_MAX && !(op->flags & OI_OP_CUSTOM));
         OI_FAIL_IF(needed && n->in[i] == OI_NONE, ONNX_INFER_E_INVALID_MODEL, "input %u is left out, %s needs it", i, op->name);
     }
     return ONNX_INFER_OK;

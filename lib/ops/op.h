@@ -20,6 +20,8 @@ typedef struct { const int64_t *at; uint32_t n; } oi_ints;
 typedef struct { const float *at; uint32_t n; } oi_floats;
 typedef struct { const char *const *at; const uint32_t *len; uint32_t n; } oi_strings;
 typedef struct { const oi_tensor *const *at; uint32_t n; } oi_tensors;
+typedef struct oi_raw_attr oi_raw_attr; /* below */
+typedef struct { const oi_raw_attr *at; uint32_t n; } oi_raw_attrs;
 
 typedef enum {
     OI_ATTR_INT,     /* int64_t */
@@ -32,6 +34,7 @@ typedef enum {
     OI_ATTR_TENSOR,  /* const oi_tensor * (NULL: absent) */
     OI_ATTR_TENSORS, /* oi_tensors */
     OI_ATTR_TYPE,    /* const oi_fact * (NULL: absent) */
+    OI_ATTR_REST,    /* oi_raw_attrs: all that no other field is for, as the file has them (custom operators) */
 } oi_attr_type;
 
 enum { OI_ATTR_REQUIRED = 1, OI_ATTR_INTERNAL = 2 /* not of the standard: set by import or lowering, never saved */ };
@@ -66,7 +69,7 @@ oi_status oi_attr_parse_text(oi_arena *arena, const oi_op *op, const char *text,
 /* --- import: from any opset's form to the newest ---------------------------------------------------------------- */
 
 /* An attribute as the file has it. */
-typedef struct {
+struct oi_raw_attr {
     const char *name;
     bool by_import; /* set by an import hook, which may use internal attributes; a file may not */
     enum { OI_RAW_INT, OI_RAW_FLOAT, OI_RAW_STRING, OI_RAW_INTS, OI_RAW_FLOATS, OI_RAW_STRINGS, OI_RAW_TENSOR,
@@ -82,7 +85,7 @@ typedef struct {
     oi_tensors tensors;
     oi_graph *graph;
     const oi_fact *type_fact;
-} oi_raw_attr;
+};
 
 /* The operator's struct, filled in from the file's attributes (GRAPH ones are passed over). Everything is copied into the
  * arena; tensors are shared. Unknown names, wrong types, unknown words and missing required ones are
@@ -201,6 +204,7 @@ struct oi_eval {
     uint32_t nin, nout;
     const oi_tensor *const *in;          /* tensors; NULL: left out, or not a tensor */
     const onnx_infer_value *const *in_value; /* sequences, optionals, maps; NULL elements where a tensor is */
+    void *kernel;                        /* of op->open; NULL: the host keeps none */
     uint64_t seed;                       /* for random operators without one, different for each node and run */
     void *scratch;                       /* list of oi_eval_scratch; freed by the host by oi_eval_scratch_free */
 };
@@ -282,6 +286,7 @@ enum {
     OI_OP_LOWERED_ONLY = 32, /* not of the standard: made by the optimizer; domain "onnx_infer" */
     OI_OP_DATA_SHAPES = 64,  /* output shapes depend on input values even where all inputs' shapes are known */
     OI_OP_CONTROL = 128,     /* has subgraphs */
+    OI_OP_CUSTOM = 256,      /* an oi_custom_op (ops/custom.h) */
 };
 
 struct oi_op {
@@ -299,6 +304,10 @@ struct oi_op {
     oi_status (*lower)(oi_rewrite *rw, oi_node_id id, const oi_target *target);    /* optional */
     oi_status (*fuse)(oi_rewrite *rw, oi_node_id id, const oi_target *target);     /* optional: after lowering */
     oi_status (*prepare)(oi_prepare *p);  /* optional */
+    /* Optional: what eval keeps for a node from run to run, made once for each step of a plan (constant inputs are in g)
+     * and used by all threads that run it. eval does without where it is given none. */
+    oi_status (*open)(const oi_graph *g, const oi_node *n, void **kernel);
+    void (*close)(const oi_op *op, void *kernel);
 };
 
 /* The table of all operators, sorted by domain and name. */

@@ -312,7 +312,7 @@ static oi_status evaluate(oi_frame *f, oi_state *s, oi_run_state *run, const oi_
     const oi_node *n = ps->step.node;
     evaluation x = {
         .e = {.host = &host, .alloc = &f->engine->alloc, .op = n->op, .node = n, .attr = n->attr, .nin = n->nin,
-              .nout = n->nout, .in = s->eval_in, .in_value = s->eval_value},
+              .nout = n->nout, .in = s->eval_in, .in_value = s->eval_value, .kernel = ps->kernel},
         .frame = f, .s = s, .run = run, .ps = ps,
     };
     for (uint32_t i = 0; i < n->nin; i++) {

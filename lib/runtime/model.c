@@ -21,6 +21,7 @@ void oi_model_release(onnx_infer_model *m)
     if (m->reader.struct_size && m->reader.close)
         m->reader.close(m->reader.user);
     oi_arena_destroy(m->arena);
+    oi_custom_ops_release(m->ops);
     oi_alloc alloc = m->alloc;
     oi_free_mem(&alloc, m->issue);
     oi_free_mem(&alloc, m);
@@ -160,7 +161,7 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
     oi_onnx_options oo = {
         .alloc = &m->alloc, .log = &m->log, .max_nodes = o->limits.nodes, .max_depth = o->limits.depth,
         .max_tensor_bytes = o->limits.tensor_bytes, .progress = o->progress, .progress_user = o->progress_user,
-        .keep_issues = peek,
+        .keep_issues = peek, .ops = m->ops,
     };
     byte_owner *owner = NULL;
     OI_TRY(load_file(from, &oo, &owner, &m->file));
@@ -191,6 +192,7 @@ oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o
     atomic_init(&m->refs, 1);
     m->alloc = o->alloc;
     m->log = o->log;
+    m->ops = oi_custom_ops_retain(o->ops);
     m->arena = oi_arena_create(&m->alloc);
     oi_status st = m->arena ? load(m, from, o, peek) : ONNX_INFER_E_OUT_OF_MEMORY;
     if (st != ONNX_INFER_OK) {

@@ -18,6 +18,7 @@ struct onnx_infer_model {
     oi_alloc alloc;
     oi_log log;
     onnx_infer_reader reader; /* struct_size 0: none */
+    oi_custom_ops *ops; /* that nodes of the graph point to */
     oi_onnx_model *file;
     oi_arena *arena; /* of ports and symbols */
     onnx_infer_port *input, *output;

@@ -42,6 +42,7 @@ void oi_options_clear(onnx_infer_options *o)
         oi_free_mem(NULL, o->shape[i].input);
     oi_free_mem(NULL, o->symbol);
     oi_free_mem(NULL, o->shape);
+    oi_custom_ops_release(o->ops);
     memset(o, 0, sizeof *o);
 }
 

@@ -2,6 +2,7 @@
 #ifndef OI_RUNTIME_OPTIONS_H
 #define OI_RUNTIME_OPTIONS_H
 
+#include "ops/custom.h"
 #include "runtime/engine.h"
 
 typedef struct {
@@ -27,6 +28,8 @@ struct onnx_infer_options {
     size_t nsymbol;
     oi_shape_option *shape;
     size_t nshape;
+    oi_custom_ops *ops;
+    oi_op_library *library; /* whose operators are being added now */
 };
 
 struct onnx_infer_run_options {

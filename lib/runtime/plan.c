@@ -193,7 +193,9 @@ static oi_status make_step(builder *b, const oi_node *n)
     else if (p->engine->stage == OI_STAGE_LOWERED && n->op->prepare && !p->loose)
         OI_TRY(prepare_step(b, ps));
     if (!s->run)
-        s->kernel = "reference";
+        s->kernel = n->op->flags & OI_OP_CUSTOM ? "custom" : "reference";
+    if (n->op->open)
+        OI_TRY(n->op->open(b->g, n, &ps->kernel));
     ps->alone = s->flops / FLOPS_PER_NS + ps->bytes / BYTES_PER_NS < ALONE_BELOW_NS;
     return ONNX_INFER_OK;
 }
@@ -459,6 +461,8 @@ void oi_plan_release(oi_plan *p)
         const oi_plan_step *ps = &p->step[s];
         for (uint32_t j = 0; ps->sub && j < ps->step.node->nsub; j++)
             oi_program_destroy(ps->sub[j]);
+        if (ps->kernel && ps->step.op->close)
+            ps->step.op->close(ps->step.op, ps->kernel);
     }
     const oi_alloc *a = &p->engine->alloc;
     oi_free_mem(a, p->key);

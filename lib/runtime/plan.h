@@ -28,6 +28,7 @@ typedef struct {
     const oi_value_id *drop; /* heap values that nobody needs after this step */
     uint32_t ndrop;
     oi_program **sub;        /* one for each subgraph */
+    void *kernel;            /* of op->open */
     size_t workspace_at, thread_workspace_at, thread_stride; /* in the arena */
     uint64_t bytes;          /* of inputs and outputs, where known */
     bool alone;              /* too little work to wake other threads for */

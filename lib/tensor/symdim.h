@@ -46,6 +46,9 @@ oi_dim oi_dim_broadcast(oi_symtab *s, oi_dim a, oi_dim b); /* 1 and x: x; equal:
 
 /* "3", "batch", "2*seq + 1"; cut at cap. */
 const char *oi_dim_text(const oi_symtab *s, oi_dim d, char *buf, size_t cap);
+/* The reverse: numbers, names, + - * / (floor) %, parentheses, min, max, broadcast, mod, ceildiv and floor; "?" is a fresh
+ * unknown. False where the text is none of it. */
+bool oi_dim_parse(oi_symtab *s, const char *text, oi_dim *out);
 /* The value with symbol i = value[i] (negative: not bound). False where an unbound symbol remains, on division by zero,
  * overflow, or operands that do not broadcast. */
 bool oi_dim_eval(const oi_symtab *s, oi_dim d, const int64_t *value, int64_t *out);

@@ -1,6 +1,7 @@
 /* Writes little ONNX models from C; see the header. */
 #include "support/little_model.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,12 @@ static void put_bytes(little_bytes *b, int field, const void *p, size_t n)
     put_varint(b, (uint64_t)field << 3 | 2);
     put_varint(b, n);
     put(b, p, n);
+}
+
+static void put_float(little_bytes *b, int field, float f)
+{
+    put_varint(b, (uint64_t)field << 3 | 5);
+    put(b, &f, sizeof f);
 }
 
 static void put_text(little_bytes *b, int field, const char *s)
@@ -128,7 +135,13 @@ static little_bytes node(char *line, const little_bytes *sub)
     *equals = *open = *close = 0;
     put_names(&n, 1, open + 1);
     put_names(&n, 2, line);
-    put_text(&n, 4, equals + 3);
+    char *op = equals + 3, *of = strstr(op, "::");
+    if (of) {
+        *of = 0;
+        put_text(&n, 7, op);
+        op = of + 2;
+    }
+    put_text(&n, 4, op);
     for (char *a = strtok_r(close + 1, " ", &rest); a; a = strtok_r(NULL, " ", &rest)) {
         little_bytes attr = {0};
         char *value = strchr(a, '=');
@@ -140,6 +153,39 @@ static little_bytes node(char *line, const little_bytes *sub)
             const little_bytes *g = &sub[atoi(value + 1)];
             put_bytes(&attr, 6, g->at, g->n);
             put_int(&attr, 20, 5);
+        } else if (*value == '\'') {
+            put_bytes(&attr, 4, value + 1, strcspn(value + 1, "'"));
+            put_int(&attr, 20, 3);
+        } else if (*value == '[' && value[1] == '\'') {
+            for (char *at = value + 1; *at == '\''; at += *at == ',') {
+                size_t n_text = strcspn(at + 1, "'");
+                put_bytes(&attr, 9, at + 1, n_text);
+                at += n_text + 2;
+            }
+            put_int(&attr, 20, 8);
+        } else if (*value == '[') {
+            bool floats = strchr(value, '.');
+            for (char *at = value + 1; *at && *at != ']'; at += *at == ',') {
+                float f = strtof(at, floats ? &at : NULL);
+                if (floats)
+                    put_float(&attr, 7, f);
+                else
+                    put_int(&attr, 8, strtoll(at, &at, 10));
+            }
+            put_int(&attr, 20, floats ? 6 : 7);
+        } else if (*value == '<') {
+            char *end = strchr(value, '>');
+            if (!end)
+                refuse(value);
+            *end = 0;
+            for (char *c = value; *c; c++)
+                *c = *c == ';' ? ' ' : *c;
+            little_bytes t = constant(value + 1);
+            put_message(&attr, 5, &t);
+            put_int(&attr, 20, 4);
+        } else if (strchr(value, '.')) {
+            put_float(&attr, 2, strtof(value, NULL));
+            put_int(&attr, 20, 1);
         } else {
             put_int(&attr, 3, atoll(value));
             put_int(&attr, 20, 2);
@@ -177,11 +223,21 @@ little_bytes little_graph(const char *text, const little_bytes *sub)
 
 little_bytes little_model(const little_bytes *graph)
 {
-    little_bytes m = {0}, opset = {0};
+    return little_model_with(graph, NULL, 0);
+}
+
+little_bytes little_model_with(const little_bytes *graph, const char *domain, int64_t version)
+{
+    little_bytes m = {0}, opset = {0}, other = {0};
     put_int(&m, 1, 8);
     put_bytes(&m, 7, graph->at, graph->n);
     put_text(&opset, 1, "");
     put_int(&opset, 2, 17);
     put_message(&m, 8, &opset);
+    if (domain) {
+        put_text(&other, 1, domain);
+        put_int(&other, 2, version);
+        put_message(&m, 8, &other);
+    }
     return m;
 }
