@@ -174,7 +174,7 @@ oi_status oi_iteration_create(oi_eval *e, oi_iteration *s)
     return s->in && s->out && s->spare && s->view && s->result && s->scan ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
 }
 
-static void replace(onnx_infer_value **slot, onnx_infer_value *v)
+void oi_value_swap(onnx_infer_value **slot, onnx_infer_value *v)
 {
     oi_value_release(*slot);
     *slot = v;
@@ -183,11 +183,11 @@ static void replace(onnx_infer_value **slot, onnx_infer_value *v)
 void oi_iteration_free(oi_iteration *s)
 {
     for (uint32_t i = 0; s->in && i < s->nin; i++)
-        replace(&s->in[i], NULL);
+        oi_value_swap(&s->in[i], NULL);
     for (uint32_t i = 0; s->out && i < s->nout; i++)
-        replace(&s->out[i], NULL);
+        oi_value_swap(&s->out[i], NULL);
     for (uint32_t i = 0; s->spare && i < s->carried; i++)
-        replace(&s->spare[i], NULL);
+        oi_value_swap(&s->spare[i], NULL);
     for (uint32_t i = 0; s->scan && i < s->scans; i++)
         oi_stack_free(&s->scan[i]);
 }
@@ -211,7 +211,7 @@ oi_status oi_iteration_own(oi_eval *e, oi_iteration *s, uint32_t i, oi_dtype dty
     if (!own) {
         v = NULL;
         OI_TRY(new_tensor_value(e, dtype, rank, dims, &v));
-        replace(&s->in[i], v);
+        oi_value_swap(&s->in[i], v);
     }
     s->view[i] = v->tensor;
     s->view[i].buf = NULL;
@@ -228,7 +228,7 @@ static bool same_tensors(const onnx_infer_value *a, const onnx_infer_value *b)
 static oi_status one_turn(oi_eval *e, oi_iteration *s)
 {
     for (uint32_t i = 0; i < s->nout; i++)
-        replace(&s->out[i], NULL);
+        oi_value_swap(&s->out[i], NULL);
     OI_TRY(s->feed(e, s, false));
     OI_TRY(e->host->sub(e, 0, s->nin, s->in, s->nout, s->out));
     if (s->took)
@@ -239,15 +239,15 @@ static oi_status one_turn(oi_eval *e, oi_iteration *s)
         bool same = same_tensors(*in, *out);
         s->steady = s->steady && same;
         if (!same)
-            replace(&s->spare[k], NULL);
-        replace(in, *out);
+            oi_value_swap(&s->spare[k], NULL);
+        oi_value_swap(in, *out);
         *out = NULL;
     }
     for (uint32_t k = 0; k < s->scans; k++) {
         onnx_infer_value **out = &s->out[s->carried_out + s->carried + k];
         OI_TRY(stack_push(e, s, k, *out));
         s->steady = s->steady && s->scan[k].rows.dtype != ONNX_INFER_STRING;
-        replace(out, NULL);
+        oi_value_swap(out, NULL);
     }
     s->tried = s->tried && s->steady;
     s->turn++;

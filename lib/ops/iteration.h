@@ -55,5 +55,7 @@ void oi_iteration_free(oi_iteration *s);
 oi_status oi_iterate(oi_eval *e, oi_iteration *s);
 /* Makes in[i] a tensor of this type and shape that nobody else holds; view[i] points to it. */
 oi_status oi_iteration_own(oi_eval *e, oi_iteration *s, uint32_t i, oi_dtype dtype, int32_t rank, const int64_t *dims);
+/* Releases what the slot holds and puts v there. */
+void oi_value_swap(onnx_infer_value **slot, onnx_infer_value *v);
 
 #endif
