@@ -157,3 +157,4 @@ core_sources += lib/ops/op_swiglu.c
 core_sources += lib/ops/op_linear_attention.c
 core_sources += lib/ops/op_flex_attention.c
 core_sources += lib/ops/op_training.c
+core_sources += lib/ops/op_gradient.c
