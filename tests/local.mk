@@ -50,6 +50,8 @@ AM_TESTS_ENVIRONMENT = \
 
 shell_tests += tests/support/check_includes
 shell_tests += tests/support/check_template
+shell_tests += tests/api/test_cpp.sh
+EXTRA_DIST += tests/api/test_cpp.cpp
 shell_tests += tests/api/test_header.sh
 shell_tests += tests/api/test_install.sh
 EXTRA_DIST += tests/data
