@@ -64,6 +64,8 @@ typedef enum oi_unary {
     OI_UNARY_AFFINE, /* p0 x + p1, product rounded before the sum */
     OI_UNARY_SIN,
     OI_UNARY_COS,
+    OI_UNARY_QUANTISE_U8, /* p0 (clamp(round(x / p0) + p1, 0, 255) - p1): to uint8 and back; NaN as the least */
+    OI_UNARY_QUANTISE_S8, /* the same between -128 and 127 */
     OI_UNARY_COUNT
 } oi_unary;
 

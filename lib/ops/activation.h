@@ -8,7 +8,8 @@
 /* In the order of oi_unary, for ENUM attributes. */
 #define OI_ACTIVATION_WORDS                                                                                              \
     "none|relu|clip|leaky_relu|thresholded_relu|hard_sigmoid|hard_swish|sigmoid|swish|tanh|gelu_erf|gelu_tanh|mish|elu|" \
-    "selu|celu|softplus|softsign|exp|log|erf|sqrt|rsqrt|reciprocal|abs|neg|floor|ceil|round|sign|square|affine|sin|cos"
+    "selu|celu|softplus|softsign|exp|log|erf|sqrt|rsqrt|reciprocal|abs|neg|floor|ceil|round|sign|square|affine|sin|cos|" \
+    "quantise_u8|quantise_s8"
 
 typedef struct {
     int64_t kind; /* oi_unary */

@@ -30,6 +30,20 @@ static void not_bool(size_t n, const void *x, void *y, const double *p)
         dst[i] = !src[i];
 }
 
+/* As QuantizeLinear and DequantizeLinear with one scale do it. */
+static void quantise_and_back(size_t n, const void *x, void *y, const double *p)
+{
+    const float *src = x, scale = (float)p[0], zero = (float)p[1], whole = 12582912.0f;
+    const float low = (p[2] != 0 ? -128.0f : 0.0f) - zero, high = (p[2] != 0 ? 127.0f : 255.0f) - zero;
+    float *dst = y;
+    for (size_t i = 0; i < n; i++) {
+        float v = src[i] / scale;
+        v = v > low ? v : low;
+        v = v < high ? v : high;
+        dst[i] = ((v + whole) - whole) * scale;
+    }
+}
+
 /* Attributes of every operator here: floats p, integers mode. */
 typedef struct {
     float p[2];
@@ -220,6 +234,13 @@ WITH(Gelu, 20, 20, gelu_attrs);
 PLAIN(Mish, 18, 22);
 WITH(Swish, 24, 24, alpha1_attrs);
 WITH(Shrink, 9, 9, shrink_attrs);
+static const oi_attr_spec quantise_attrs[] = {
+    FLOAT_ATTR("scale", 0, 1.0f), FLOAT_ATTR("zero_point", 1, 0.0f), INT_ATTR("signed", 0, 0), {0}};
+const oi_op oi_op_oi_QuantizeDequantize = {
+    .name = "QuantizeDequantize", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_ELEMENTWISE | OI_OP_LOWERED_ONLY,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .infer = infer, .eval = eval, .prepare = prepare, .attrs = quantise_attrs,
+    .attr_size = sizeof(unary_attr),
+};
 PLAIN(Not, 1, 1);
 PLAIN(BitwiseNot, 18, 18);
 PLAIN(IsNaN, 9, 20);
@@ -263,6 +284,8 @@ static const unary_def defs[] = {
     {.op = &oi_op_Gelu, .loop = {OI_FLOAT_ROWS(gelu)}, .kernel = OI_UNARY_GELU_ERF, .kernel_alt = OI_UNARY_GELU_TANH},
     {.op = &oi_op_Mish, .loop = {OI_FLOAT_ROWS(mish)}, .kernel = OI_UNARY_MISH},
     {.op = &oi_op_Swish, .loop = {OI_FLOAT_ROWS(swish)}, .kernel = OI_UNARY_SWISH},
+    {.op = &oi_op_oi_QuantizeDequantize, .loop = {[ONNX_INFER_FLOAT] = quantise_and_back}, .kernel = OI_UNARY_QUANTISE_U8,
+     .kernel_alt = OI_UNARY_QUANTISE_S8},
     {.op = &oi_op_Shrink, .loop = {OI_FLOAT_ROWS(shrink), OI_INT_ROWS(shrink)}},
     {.op = &oi_op_Not, .loop = {[ONNX_INFER_BOOL] = not_bool}},
     {.op = &oi_op_BitwiseNot, .loop = {OI_INT_ROWS(bitwise_not)}},

@@ -83,8 +83,14 @@ static bool read_clip(const oi_graph *g, const oi_node *n, oi_activation *act)
 
 static bool read_activation(const oi_graph *g, const oi_node *n, oi_activation *act)
 {
-    if (n->op->domain[0])
+    if (n->op->domain[0] && strcmp(n->op->name, "QuantizeDequantize") != 0)
         return false;
+    if (n->op->domain[0]) {
+        const float *scale = oi_attr_field(n, "scale"), *zero = oi_attr_field(n, "zero_point");
+        *act = (oi_activation){.kind = oi_attr_int(n, "signed", 0) ? OI_UNARY_QUANTISE_S8 : OI_UNARY_QUANTISE_U8, .p0 = *scale,
+                               .p1 = *zero};
+        return true;
+    }
     if (strcmp(n->op->name, "Clip") == 0)
         return read_clip(g, n, act);
     if (strcmp(n->op->name, "Gelu") == 0) {

@@ -77,6 +77,8 @@ static const pass_entry declutter_passes[] = {
 
 /* While operators still have their standard form. */
 static const oi_rule prepare_rules[] = {
+    {"quantise and back", "DequantizeLinear", oi_rule_quantise_pair},
+    {"quantised already", "QuantizeDequantize", oi_rule_quantised},
     {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv},
     {"scale and shift as Conv", "Add", oi_rule_affine_conv},
     {"scale and shift as Conv", "Sub", oi_rule_affine_conv},

@@ -29,6 +29,10 @@ oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, 
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 
+/* fuse_quantise.c; for lowering */
+oi_status oi_rule_quantise_pair(oi_rewrite *rw, oi_node_id id); /* DequantizeLinear(QuantizeLinear(x)) -> QuantizeDequantize(x) */
+oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id);     /* ... of what is quantised so already -> gone */
+
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */
 oi_status oi_rule_hard_swish(oi_rewrite *rw, oi_node_id id);     /* x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 -> HardSwish */

@@ -303,7 +303,8 @@ static void bench_vectors(const oi_kernels *kern, const char *filter)
         "sigmoid", "swish", "tanh",       "gelu erf", "gelu tanh",   "mish",         "elu",
         "selu",    "celu",  "softplus",   "softsign", "exp",         "log",          "erf",
         "sqrt",    "rsqrt", "reciprocal", "abs",      "neg",         "floor",        "ceil",
-        "round",   "sign",  "square",     "affine",   "sin",         "cos"};
+        "round",   "sign",  "square",     "affine",   "sin",         "cos",
+        "quantise u8", "quantise s8"};
     float *x = floats(N), *y = floats(N);
     for (int op = 0; op < OI_UNARY_COUNT; op++) {
         if (!strstr("unary", filter) && !strstr(names[op], filter))

@@ -49,6 +49,8 @@ static const struct {
     {OI_UNARY_AFFINE, 1.5f, -0.25f, 0.501, 0},
     {OI_UNARY_SIN, 0, 0, 2, 0},
     {OI_UNARY_COS, 0, 0, 2, 0},
+    {OI_UNARY_QUANTISE_U8, 0.05f, 3, 0.501, 0},
+    {OI_UNARY_QUANTISE_S8, 0.013f, -7, 0.501, 0},
 };
 
 static double ulp_of(double want)

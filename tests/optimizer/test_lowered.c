@@ -44,8 +44,33 @@ static const lower_case cases[] = {
      "Less Not Where"},
     {"quantised by one scale",
      "input x float32 9x1000\n const s float32 scalar = 0.01\n const z uint8 scalar = 128\n q = QuantizeLinear(x, s, z)\n"
-     "d = DequantizeLinear(q, s, z)\n y = Neg(d)\n output y",
-     "Fused", NULL},
+     "m = Min(q, z)\n d = DequantizeLinear(m, s, z)\n y = Neg(d)\n output y",
+     "Fused", "QuantizeLinear Min DequantizeLinear Neg"},
+    /* fuse_quantise.c */
+    {"quantised and back is one operator",
+     "input x float32 9x1000\n const s float32 scalar = 0.01\n const z int8 scalar = 1\n q = QuantizeLinear(x, s, z)\n"
+     "y = DequantizeLinear(q, s, z)\n output y",
+     "QuantizeDequantize", NULL},
+    {"with two scales it stays two",
+     "input x float32 9x1000\n const s float32 scalar = 0.01\n const r float32 scalar = 0.02\n const z uint8 scalar = 1\n"
+     "q = QuantizeLinear(x, s, z)\n y = DequantizeLinear(q, r, z)\n output y",
+     "Fused", "QuantizeLinear DequantizeLinear"},
+    {"codes below 0 that do not exist make Relu idle",
+     "input x float32 9x10\n const s float32 scalar = 0.01\n const z uint8 scalar = 0\n r = Relu(x)\n q = QuantizeLinear(r, s, z)\n"
+     "y = DequantizeLinear(q, s, z)\n output y",
+     "QuantizeDequantize", NULL},
+    {"codes below 0 that exist do not",
+     "input x float32 9x10\n const s float32 scalar = 0.01\n const z uint8 scalar = 1\n r = Relu(x)\n q = QuantizeLinear(r, s, z)\n"
+     "y = DequantizeLinear(q, s, z)\n output y",
+     "Fused", "Relu QuantizeDequantize"},
+    {"what is quantised so already stays as it is",
+     "input x float32 1x2x9x10\n const s float32 scalar = 0.01\n const z int8 scalar = 3\n const i int64 1 = 1\n q = QuantizeLinear(x, s, z)\n"
+     "d = DequantizeLinear(q, s, z)\n m = Gather(d, i) {axis=3}\n e = QuantizeLinear(m, s, z)\n y = DequantizeLinear(e, s, z)\n output y",
+     "QuantizeDequantize Gather", NULL},
+    {"a convolution quantises its result",
+     "input x float32 1x2x9x10\n const w float32 8x2x3x3 random\n const s float32 scalar = 0.01\n const z int8 scalar = 3\n c = Conv(x, w)\n"
+     "q = QuantizeLinear(c, s, z)\n y = DequantizeLinear(q, s, z)\n output y",
+     "ConvBlocked ReorderFromBlocked", NULL},
     {"quantised by channel stays", "input x float32 9x4\n const s float32 4 = 0.01 0.02\n q = QuantizeLinear(x, s)\n y = DequantizeLinear(q, s)\n output y",
      "QuantizeLinear DequantizeLinear", NULL},
     {"random numbers stay", "input x float32 3x4\n a = Bernoulli(x)\n b = Neg(a)\n y = Exp(b)\n output y", "Bernoulli Fused", "Neg Exp"},

@@ -84,6 +84,17 @@ static inline vf f_sign(vf x, vf p0, vf p1)
 }
 static inline vf f_square(vf x, vf p0, vf p1) { return (void)p0, (void)p1, v_mul(x, x); }
 static inline vf f_affine(vf x, vf p0, vf p1) { return v_add(v_mul(p0, x), p1); }
+/* x / p0 clamped, rounded by a sum that has no room for fractions (the clamped value is small), and scaled back. */
+static inline vf quantise(vf x, vf scale, vf zero, float least, float most)
+{
+    const vf low = v_sub(v_set1(least), zero), high = v_sub(v_set1(most), zero), whole = v_set1(12582912.0f);
+    vf v = v_div(x, scale);
+    v = v_sel(v_lt(low, v), v, low);
+    v = v_sel(v_lt(v, high), v, high);
+    return v_mul(v_sub(v_add(v, whole), whole), scale);
+}
+static inline vf f_quantise_u8(vf x, vf p0, vf p1) { return quantise(x, p0, p1, 0.0f, 255.0f); }
+static inline vf f_quantise_s8(vf x, vf p0, vf p1) { return quantise(x, p0, p1, -128.0f, 127.0f); }
 
 /* f is a constant at every call, so that each call becomes a loop of its own. */
 static inline __attribute__((always_inline)) void map(vec_fn *f, size_t n, const float *x, float *y, float p0,
@@ -199,8 +210,18 @@ static void map_cos(size_t n, const float *x, float *y, float p0, float p1)
     for (size_t i = 0; i < n; i++)
         y[i] = cosf(x[i]);
 }
+static void map_quantise_u8(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_quantise_u8, n, x, y, p0, p1);
+}
+static void map_quantise_s8(size_t n, const float *x, float *y, float p0, float p1)
+{
+    map(f_quantise_s8, n, x, y, p0, p1);
+}
 
 oi_unary_fn *const OI_KNAME(unary)[OI_UNARY_COUNT] = {
+    [OI_UNARY_QUANTISE_U8] = map_quantise_u8,
+    [OI_UNARY_QUANTISE_S8] = map_quantise_s8,
     [OI_UNARY_NONE] = map_none,
     [OI_UNARY_RELU] = map_relu,
     [OI_UNARY_CLIP] = map_clip,

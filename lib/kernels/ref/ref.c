@@ -8,6 +8,13 @@ static const double ulp = 1.2e-7;
 static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 static double clip(double x, double lo, double hi) { return isnan(x) ? x : x < lo ? lo : x > hi ? hi : x; }
+/* The quotient is rounded to float before it is rounded to an integer. */
+static double quantise(double x, double scale, double zero, double lo, double hi)
+{
+    double v = (float)((float)x / (float)scale);
+    v = isnan(v) || v < lo - zero ? lo - zero : v > hi - zero ? hi - zero : v;
+    return nearbyint(v) * scale;
+}
 
 double oi_ref_unary(oi_unary op, double x, double p0, double p1)
 {
@@ -47,6 +54,8 @@ double oi_ref_unary(oi_unary op, double x, double p0, double p1)
     case OI_UNARY_AFFINE: return (double)(float)(p0 * x) + p1;
     case OI_UNARY_SIN: return sin(x);
     case OI_UNARY_COS: return cos(x);
+    case OI_UNARY_QUANTISE_U8: return quantise(x, p0, p1, 0, 255);
+    case OI_UNARY_QUANTISE_S8: return quantise(x, p0, p1, -128, 127);
     case OI_UNARY_COUNT: break;
     }
     return NAN;
