@@ -157,6 +157,13 @@ static oi_status gather_head(void *arg, size_t head)
     return ONNX_INFER_OK;
 }
 
+/* Releases what the slot holds and puts v there. */
+static void put(onnx_infer_value **slot, onnx_infer_value *v)
+{
+    oi_value_release(*slot);
+    *slot = v;
+}
+
 /* Puts the value in *held through the subgraph of this name, where there is one. */
 static oi_status modify(oi_eval *e, const char *name, onnx_infer_value **held)
 {
@@ -166,7 +173,7 @@ static oi_status modify(oi_eval *e, const char *name, onnx_infer_value **held)
         return ONNX_INFER_OK;
     OI_TRY(e->host->sub(e, (uint32_t)i, 1, &in, 1, &out));
     bool fits = out && out->kind == in->kind && out->tensor.dtype == in->tensor.dtype && oi_tensor_same_shape(&out->tensor, &in->tensor);
-    oi_value_swap(held, out);
+    put(held, out);
     OI_FAIL_IF(!fits, ONNX_INFER_E_TYPE_MISMATCH, "FlexAttention: %s does not keep the type and shape of its input", name);
     return ONNX_INFER_OK;
 }
@@ -186,7 +193,7 @@ static oi_status attend(oi_eval *e, flex_job *j, onnx_infer_value **held)
         oi_tensor_clear(&own);
         return status;
     }
-    oi_value_swap(held, copy);
+    put(held, copy);
     j->scores = &copy->tensor;
     OI_TRY(e->host->parallel(e, heads, softmax_head, j));
     OI_TRY(modify(e, "prob_mod", held));
