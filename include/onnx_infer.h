@@ -169,8 +169,8 @@ struct onnx_infer_reader {
 };
 
 /* Threads of the application. `parallel_for` calls body(arg, 0 .. n-1), each once, in any order, on any threads or on the
- * caller's alone, and returns when all calls have returned; n is at most `threads`. It may be called from several threads
- * at once, and must not call the library. */
+ * caller's alone, and returns when all calls have returned; n is at most `threads`. It is called by one run at a time (runs
+ * that meet do their work themselves), never from inside `body`, and must not call the library. */
 typedef struct onnx_infer_executor {
     size_t struct_size;
     void *user;

@@ -63,7 +63,7 @@ static oi_status specialise(const tool_args *args, const oi_graph *g, oi_stage s
                 in[k] = &fact[k];
             }
     if (!status)
-        status = oi_optimize_for(NULL, g, bound, in, stage, target, out);
+        status = oi_optimize_for(NULL, g, bound, in, stage, target, NULL, NULL, out);
     oi_free_mem(NULL, bound);
     oi_free_mem(NULL, fact);
     oi_free_mem(NULL, in);

@@ -112,6 +112,37 @@ onnx_infer_status onnx_infer_options_set_threads(onnx_infer_options *o, int32_t 
     return ONNX_INFER_OK;
 }
 
+onnx_infer_status onnx_infer_options_set_pool(onnx_infer_options *o, onnx_infer_pool *p)
+{
+    OI_NEED(o);
+    oi_pool_retain(p);
+    oi_pool_release(o->pool);
+    o->pool = p;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set_deterministic(onnx_infer_options *o, int32_t level)
+{
+    OI_NEED(o);
+    OI_FAIL_IF(level < 1 || level > 2, ONNX_INFER_E_INVALID_ARGUMENT, "deterministic level %d; expected 1 or 2", (int)level);
+    return ONNX_INFER_OK; /* both always hold: no kernel is chosen by timing, and no sum is cut by the size of a cache */
+}
+
+onnx_infer_status onnx_infer_options_set_symbol_range(onnx_infer_options *o, const char *symbol, int64_t min, int64_t opt,
+                                                      int64_t max)
+{
+    OI_NEED(o);
+    OI_NEED(symbol);
+    return oi_options_set_range(o, symbol, min, opt, max);
+}
+
+onnx_infer_status onnx_infer_options_set_cancel(onnx_infer_options *o, onnx_infer_cancel *c)
+{
+    OI_NEED(o);
+    o->cancel = c;
+    return ONNX_INFER_OK;
+}
+
 onnx_infer_status onnx_infer_options_set_allocator(onnx_infer_options *o, const onnx_infer_allocator *a)
 {
     OI_NEED(o);

@@ -34,6 +34,28 @@ onnx_infer_status onnx_infer_plan_memory(const onnx_infer_plan *p, onnx_infer_me
     return oi_api_copy_out(out, &memory, sizeof memory);
 }
 
+onnx_infer_status onnx_infer_plan_output_shape(const onnx_infer_plan *p, size_t n, const int32_t *ranks,
+                                               const int64_t *const *dims, size_t output, int32_t *rank, int64_t *out_dims,
+                                               int32_t cap)
+{
+    OI_NEED(p);
+    OI_NEED((ranks && dims) || !n);
+    OI_NEED(rank);
+    OI_NEED(out_dims || cap <= 0);
+    for (size_t i = 0; i < n; i++)
+        OI_FAIL_IF(ranks[i] > 0 && !dims[i], ONNX_INFER_E_INVALID_ARGUMENT, "%s: dims[%zu] is NULL", __func__, i);
+    return oi_session_output_shape(p, n, ranks, dims, output, rank, out_dims, cap);
+}
+
+onnx_infer_status onnx_infer_plan_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni,
+                                      const onnx_infer_value *const *in, size_t no, onnx_infer_value **out)
+{
+    OI_NEED(p);
+    OI_NEED(in || !ni);
+    OI_NEED(out || !no);
+    return oi_session_run(p, ro, ni, in, no, out);
+}
+
 size_t onnx_infer_plan_step_count(const onnx_infer_plan *p)
 {
     return p ? oi_session_step_count(p) : 0;

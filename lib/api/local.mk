@@ -1,4 +1,5 @@
 # Sources of lib/api, one a line: core_sources += lib/api/x.c
+core_sources += lib/api/api_bound.c
 core_sources += lib/api/api_check.c
 core_sources += lib/api/api_check.h
 core_sources += lib/api/api_context.c
@@ -7,6 +8,7 @@ core_sources += lib/api/api_model.c
 core_sources += lib/api/api_op.c
 core_sources += lib/api/api_options.c
 core_sources += lib/api/api_plan.c
+core_sources += lib/api/api_pool.c
 core_sources += lib/api/api_profile.c
 core_sources += lib/api/api_run_options.c
 core_sources += lib/api/api_value.c

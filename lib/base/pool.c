@@ -14,7 +14,6 @@ enum {
     GATE_OPEN = 1 << 30,    /* there is a loop to join */
     GATE_WAITING = 1 << 29, /* the caller sleeps until the last worker leaves */
     GATE_COUNT = GATE_WAITING - 1,
-    SPIN_NS = 50000,
     SPIN_PER_CLOCK = 64,
 };
 
@@ -24,9 +23,11 @@ typedef struct {
     pthread_t thread;
 } worker;
 
-struct oi_pool {
+struct onnx_infer_pool {
     atomic_uint refs;
     oi_alloc alloc;
+    onnx_infer_executor external; /* parallel_for NULL: own workers */
+    uint64_t spin_ns;
     size_t threads;  /* the caller included */
     size_t running;  /* workers started; behind `taken` */
     bool start_failed;
@@ -96,13 +97,8 @@ static void do_tasks(oi_pool *p, size_t thread)
     }
 }
 
-static void join_loop(oi_pool *p, size_t thread)
+static void do_tasks_as(oi_pool *p, size_t thread)
 {
-    unsigned gate = atomic_load_explicit(&p->gate, memory_order_relaxed);
-    do {
-        if (!(gate & GATE_OPEN))
-            return;
-    } while (!atomic_compare_exchange_weak_explicit(&p->gate, &gate, gate + 1, memory_order_acquire, memory_order_relaxed));
     if (p->flush_subnormals) {
         oi_fpenv env = oi_fpenv_enter();
         do_tasks(p, thread);
@@ -110,6 +106,16 @@ static void join_loop(oi_pool *p, size_t thread)
     } else {
         do_tasks(p, thread);
     }
+}
+
+static void join_loop(oi_pool *p, size_t thread)
+{
+    unsigned gate = atomic_load_explicit(&p->gate, memory_order_relaxed);
+    do {
+        if (!(gate & GATE_OPEN))
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&p->gate, &gate, gate + 1, memory_order_acquire, memory_order_relaxed));
+    do_tasks_as(p, thread);
     gate = atomic_fetch_sub_explicit(&p->gate, 1, memory_order_acq_rel);
     if ((gate & GATE_WAITING) && (gate & GATE_COUNT) == 1) {
         pthread_mutex_lock(&p->lock);
@@ -130,7 +136,7 @@ static bool spin_for_loop(oi_pool *p, unsigned seen)
         }
         uint64_t now = now_ns();
         if (!end)
-            end = now + SPIN_NS;
+            end = now + p->spin_ns;
         else if (now > end)
             return false;
     }
@@ -158,7 +164,7 @@ static void *work(void *arg)
     }
 }
 
-oi_status oi_pool_create(const oi_alloc *a, size_t threads, oi_pool **out)
+oi_status oi_pool_create(const oi_alloc *a, size_t threads, uint64_t spin_ns, oi_pool **out)
 {
     *out = NULL;
     OI_FAIL_IF(threads < 1 || threads > 4096, ONNX_INFER_E_INVALID_ARGUMENT, "%zu threads; expected 1 to 4096", threads);
@@ -168,6 +174,7 @@ oi_status oi_pool_create(const oi_alloc *a, size_t threads, oi_pool **out)
     memset(p, 0, sizeof *p);
     p->alloc = a ? *a : oi_alloc_libc;
     p->threads = threads;
+    p->spin_ns = spin_ns < UINT64_MAX / 2 ? spin_ns : UINT64_MAX / 2;
     atomic_init(&p->refs, 1);
     atomic_flag_clear(&p->taken);
     p->workers = oi_alloc_array(a, threads, sizeof *p->workers);
@@ -196,6 +203,15 @@ fail:
     oi_free_mem(a, p->workers);
     oi_free_data(a, p, sizeof *p);
     return ONNX_INFER_E_OUT_OF_MEMORY;
+}
+
+oi_status oi_pool_create_external(const oi_alloc *a, const onnx_infer_executor *e, oi_pool **out)
+{
+    *out = NULL;
+    OI_FAIL_IF(e->threads < 1, ONNX_INFER_E_INVALID_ARGUMENT, "an executor of %d threads; expected 1 to 4096", (int)e->threads);
+    OI_TRY(oi_pool_create(a, (size_t)e->threads, 0, out));
+    (*out)->external = *e;
+    return ONNX_INFER_OK;
 }
 
 oi_pool *oi_pool_retain(oi_pool *p)
@@ -293,7 +309,7 @@ static void wait_for_workers(oi_pool *p)
         }
         uint64_t now = now_ns();
         if (!end)
-            end = now + SPIN_NS;
+            end = now + p->spin_ns;
         else if (now > end)
             break;
     }
@@ -304,18 +320,17 @@ static void wait_for_workers(oi_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-oi_status oi_pool_run(oi_pool *p, size_t n_tasks, oi_pool_body body, void *arg)
+static void external_lane(void *arg, size_t i)
 {
-    if (n_tasks <= 1 || p->threads <= 1 || atomic_flag_test_and_set_explicit(&p->taken, memory_order_acquire))
-        return run_alone(n_tasks, body, arg);
+    do_tasks_as(arg, i);
+}
+
+/* All tasks of the loop that is set up, by the workers and this thread. */
+static void run_with_workers(oi_pool *p)
+{
+    const size_t n_tasks = p->n_tasks;
     if (p->running < p->threads - 1 && !p->start_failed)
         start_workers(p);
-    p->body = body;
-    p->arg = arg;
-    p->n_tasks = n_tasks;
-    p->flush_subnormals = oi_fpenv_is_set();
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->failed, false, memory_order_relaxed);
     atomic_store_explicit(&p->gate, GATE_OPEN, memory_order_release);
     atomic_fetch_add(&p->epoch, 1);
     unsigned sleepers = atomic_load(&p->sleepers);
@@ -331,6 +346,22 @@ oi_status oi_pool_run(oi_pool *p, size_t n_tasks, oi_pool_body body, void *arg)
     do_tasks(p, 0);
     atomic_fetch_and(&p->gate, ~(unsigned)GATE_OPEN);
     wait_for_workers(p);
+}
+
+oi_status oi_pool_run(oi_pool *p, size_t n_tasks, oi_pool_body body, void *arg)
+{
+    if (n_tasks <= 1 || p->threads <= 1 || atomic_flag_test_and_set_explicit(&p->taken, memory_order_acquire))
+        return run_alone(n_tasks, body, arg);
+    p->body = body;
+    p->arg = arg;
+    p->n_tasks = n_tasks;
+    p->flush_subnormals = oi_fpenv_is_set();
+    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->failed, false, memory_order_relaxed);
+    if (p->external.parallel_for)
+        p->external.parallel_for(p->external.user, n_tasks < p->threads ? n_tasks : p->threads, external_lane, p);
+    else
+        run_with_workers(p);
     oi_status st = ONNX_INFER_OK;
     if (atomic_load(&p->failed)) {
         *oi_error_current() = p->error;

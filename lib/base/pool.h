@@ -5,18 +5,23 @@
 
 #include "base/alloc.h"
 
-typedef struct oi_pool oi_pool;
+typedef struct onnx_infer_pool oi_pool;
+
+enum { OI_POOL_SPIN_NS = 50000 }; /* the default: less than a wake-up costs */
 
 /* One task; `thread` < oi_pool_threads() is the same number for no two tasks that run at once in one loop. */
 typedef oi_status (*oi_pool_body)(void *arg, size_t task, size_t thread);
 
-/* `threads` counts the caller; at least 1. Reference counted; the last release ends the workers. */
-oi_status oi_pool_create(const oi_alloc *a, size_t threads, oi_pool **out);
+/* `threads` counts the caller; at least 1. Idle workers of an open run spin for `spin_ns`. Reference counted; the last
+ * release ends the workers. */
+oi_status oi_pool_create(const oi_alloc *a, size_t threads, uint64_t spin_ns, oi_pool **out);
+/* The tasks are done by whom the application chooses; `e` is copied. */
+oi_status oi_pool_create_external(const oi_alloc *a, const onnx_infer_executor *e, oi_pool **out);
 oi_pool *oi_pool_retain(oi_pool *p);
 void oi_pool_release(oi_pool *p); /* accepts NULL; not from inside a task */
 size_t oi_pool_threads(const oi_pool *p);
 
-/* Around the loops of one run: idle workers spin up to 50 us for the next loop while any run is open. May nest and
+/* Around the loops of one run: idle workers spin for the next loop while any run is open. May nest and
  * overlap. In the child of a fork the first begin forgets the parent's workers; new ones start when needed. */
 void oi_pool_begin(oi_pool *p);
 void oi_pool_end(oi_pool *p);

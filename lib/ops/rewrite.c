@@ -455,6 +455,8 @@ oi_status oi_rewrite_run(oi_graph *g, const oi_rule *rule, size_t nrule, oi_rewr
         OI_TRY(enqueue(&w, order[i]));
     }
     while (w.count && !stopped(r)) {
+        if (r->check)
+            OI_TRY(r->check(r->user));
         oi_node_id id = w.queue[w.head];
         w.head = (w.head + 1) % w.cap;
         w.count--;

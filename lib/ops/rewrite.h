@@ -63,6 +63,8 @@ typedef struct {
     const oi_target *target; /* handed to the rules */
     uint64_t commits;        /* made so far: counts on */
     uint64_t stop_after;     /* no rewrite more once commits has reached this; 0: no bound */
+    oi_status (*check)(void *user); /* called between nodes; other than ONNX_INFER_OK ends the work. May be NULL */
+    void *user;
     bool strict;             /* check the graph after each commit, and fail where a rule fails; else undo, log, go on */
     bool exhausted;          /* set where the rules did not come to an end by themselves */
 } oi_rewriter;

@@ -132,8 +132,7 @@ enum {
 static oi_status run_passes(oi_graph *g, oi_pass *p, const pass_entry *pass, size_t n)
 {
     for (size_t i = 0; i < n && !oi_pass_stopped(p); i++) {
-        if (p->check)
-            OI_TRY(p->check(p->user));
+        OI_TRY(oi_pass_check(p));
         uint64_t before = p->rewriter.commits;
         OI_TRY(pass[i].run(g, p));
         if (p->rewriter.commits != before && p->rewriter.strict) {
@@ -184,8 +183,8 @@ static oi_status lower(oi_graph *g, oi_pass *p)
 
 oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi_optimize_options *o)
 {
-    oi_pass p = {.check = o->check, .user = o->user};
-    p.rewriter = (oi_rewriter){.commits = o->commits, .stop_after = o->stop_after, .strict = o->strict};
+    oi_pass p = {.rewriter = {.commits = o->commits, .stop_after = o->stop_after, .strict = o->strict, .check = o->check,
+                              .user = o->user}};
     if (g->stage == OI_STAGE_IMPORTED && to > g->stage)
         OI_TRY(oi_infer_graph(g));
     if (g->stage < OI_STAGE_DECLUTTERED && to >= OI_STAGE_DECLUTTERED) {
@@ -231,13 +230,33 @@ static oi_status give_input(oi_graph *g, uint32_t i, const oi_fact *given)
     return oi_graph_replace_uses(g, v, constant);
 }
 
-oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *bound, const oi_fact *const *input, oi_stage to,
-                          const oi_target *target, oi_graph **out)
+/* Only the outputs wanted, in their order, and what they need. */
+static oi_status keep_outputs(oi_graph *g, const bool *want)
 {
+    oi_pass p = {.rewriter = {.stage = "outputs"}};
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < g->noutput; i++) {
+        if (want[i])
+            g->output[kept++] = g->output[i];
+    }
+    g->noutput = kept;
+    for (uint32_t v = 0; v < g->nvalue; v++)
+        g->value[v].is_output = false;
+    for (uint32_t i = 0; i < kept; i++)
+        g->value[g->output[i]].is_output = true;
+    return oi_pass_dead(g, &p);
+}
+
+oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *bound, const oi_fact *const *input, oi_stage to,
+                          const oi_target *target, const bool *want, oi_optimize_options *o, oi_graph **out)
+{
+    oi_optimize_options defaults = {0};
     oi_graph *copy;
     *out = NULL;
+    if (!o)
+        o = &defaults;
     OI_TRY(oi_graph_clone(a, g, bound, &copy));
-    oi_status status = ONNX_INFER_OK;
+    oi_status status = want ? keep_outputs(copy, want) : ONNX_INFER_OK;
     for (uint32_t i = 0; i < copy->ninput && input && !status; i++) {
         if (input[i])
             status = give_input(copy, i, input[i]);
@@ -246,7 +265,7 @@ oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *b
         status = oi_infer_graph(copy);
     if (!status && to > OI_STAGE_TYPED) {
         set_stage(copy, OI_STAGE_TYPED, true); /* known sizes make more to simplify */
-        status = oi_optimize(copy, to, target);
+        status = oi_optimize_with(copy, to, target, o);
     } else if (!status) {
         status = oi_graph_compact(copy);
     }

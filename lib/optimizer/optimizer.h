@@ -10,7 +10,7 @@ typedef struct {
     uint64_t stop_after; /* change nothing more after this many changes, to bisect; 0: no bound */
     size_t fold_budget;  /* bytes that constant folding may add to a decluttered graph; 0: 4 MiB */
     bool strict;         /* check the graph after every change, and fail where a rewrite fails or does not come to an end */
-    oi_status (*check)(void *user); /* called between passes; other than ONNX_INFER_OK ends the work. May be NULL */
+    oi_status (*check)(void *user); /* called between nodes; other than ONNX_INFER_OK ends the work. May be NULL */
     void *user;
     uint64_t commits;    /* out: changes made; counts on */
 } oi_optimize_options;
@@ -26,8 +26,10 @@ oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi
  *   bound     a value for each symbol of g->syms, negative where open (may be NULL)
  *   input[i]  what is known of input i, NULL: nothing more than the graph says. Type and shape replace the input's; with
  *             konst set the content is used as a constant (shared, retained), and the input stays, without uses.
+ *   want[i]   false: output i is left out, with what only it needs (NULL: all are wanted)
+ *   o         may be NULL
  * Shapes are inferred anew before anything else is done. With `to` == OI_STAGE_TYPED nothing but that happens. */
 oi_status oi_optimize_for(const oi_alloc *a, const oi_graph *g, const int64_t *bound, const oi_fact *const *input, oi_stage to,
-                          const oi_target *target, oi_graph **out);
+                          const oi_target *target, const bool *want, oi_optimize_options *o, oi_graph **out);
 
 #endif

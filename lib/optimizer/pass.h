@@ -6,16 +6,20 @@
 #include "optimizer/optimizer.h"
 
 typedef struct {
-    oi_rewriter rewriter;  /* commits, bounds, target */
+    oi_rewriter rewriter;  /* commits, bounds, target, check */
     size_t fold_each;      /* bytes that folding one node may add */
     size_t fold_budget;    /* bytes that folding may still add to the graph in all; small results do not count */
-    oi_status (*check)(void *user);
-    void *user;
 } oi_pass;
 
 static inline bool oi_pass_stopped(const oi_pass *p)
 {
     return p->rewriter.stop_after && p->rewriter.commits >= p->rewriter.stop_after;
+}
+
+/* To be called between nodes: the status with which the work is to end. */
+static inline oi_status oi_pass_check(const oi_pass *p)
+{
+    return p->rewriter.check ? p->rewriter.check(p->rewriter.user) : ONNX_INFER_OK;
 }
 
 /* A pass changes the graph and its subgraphs, and counts each change in p->rewriter.commits. */

@@ -135,6 +135,7 @@ oi_status oi_pass_fold(oi_graph *g, oi_pass *p)
         const oi_node *node = &g->node[order[i]];
         if (!node->op)
             continue;
+        OI_TRY(oi_pass_check(p));
         if (node->nout && all_known(g, node)) {
             OI_TRY(settle(g, order[i], p));
             continue;

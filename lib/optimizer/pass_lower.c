@@ -19,6 +19,7 @@ oi_status oi_pass_lower(oi_graph *g, oi_pass *p)
         const oi_node *node = &g->node[order[i]];
         if (!node->op)
             continue;
+        OI_TRY(oi_pass_check(p));
         OI_TRY(oi_pass_fold_into(g, order[i], p));
         node = &g->node[order[i]];
         if (!node->op || !node->op->lower)

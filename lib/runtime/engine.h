@@ -33,7 +33,7 @@ typedef struct {
     uint64_t start_ns, deadline_ns;  /* of the monotonic clock; deadline 0: none */
     onnx_infer_profile *profile;     /* may be NULL */
     uint64_t seed, random_count;
-    uint64_t heap_bytes;             /* held now by tensors outside of arenas */
+    uint64_t heap_bytes, heap_peak;  /* held by tensors outside of arenas: now, at most */
     uint32_t depth;                  /* of nested graphs */
     bool distrust;                   /* a step's output was not of the shape that the plan took for granted */
 } oi_run_state;

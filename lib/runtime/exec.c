@@ -63,9 +63,9 @@ static oi_status run_kernel(oi_frame *f, oi_state *s, oi_run_state *run, const o
     for (uint32_t i = 0; i < n->nout; i++)
         s->out[i] = n->out[i] == OI_NONE ? NULL : s->tensor[n->out[i]].data;
     task_set set = {
-        .run = {.step = step, .in = s->in, .out = s->out, .workspace = f->arena + ps->workspace_at},
+        .run = {.step = step, .in = s->in, .out = s->out, .workspace = f->memory->data + ps->workspace_at},
         .state = run,
-        .thread_workspace = f->arena + ps->thread_workspace_at,
+        .thread_workspace = f->memory->data + ps->thread_workspace_at,
         .stride = ps->thread_stride,
     };
     if (ps->alone) {
@@ -121,6 +121,8 @@ static oi_status charge(evaluation *x, oi_value_id v, oi_dtype dtype, int32_t ra
     if (v != OI_NONE) {
         x->s->charged[v] = t.bytes;
         x->run->heap_bytes += t.bytes;
+        if (x->run->heap_bytes > x->run->heap_peak)
+            x->run->heap_peak = x->run->heap_bytes;
     }
     return ONNX_INFER_OK;
 }
@@ -215,7 +217,7 @@ static oi_status child_frame(evaluation *x, uint32_t sub, oi_frame **out)
     if (!*child && !(*child = oi_alloc_array(&engine->alloc, x->e.node->nsub, sizeof **child)))
         return ONNX_INFER_E_OUT_OF_MEMORY;
     if (!(*child)[sub])
-        OI_TRY(oi_frame_create(x->ps->sub[sub], engine, &(*child)[sub]));
+        OI_TRY(oi_frame_create(x->ps->sub[sub], engine, NULL, &(*child)[sub]));
     *out = (*child)[sub];
     return ONNX_INFER_OK;
 }
@@ -274,7 +276,7 @@ static oi_status host_sub(oi_eval *e, uint32_t sub, uint32_t nin, onnx_infer_val
         bool tensor = in[i] && in[i]->kind == ONNX_INFER_TENSOR;
         b.arg[i] = (oi_arg){tensor ? &in[i]->tensor : NULL, tensor ? NULL : in[i]};
     }
-    oi_status st = oi_frame_run(b.frame, x->run, b.n, b.arg, nout, out);
+    oi_status st = oi_frame_run(b.frame, x->run, b.n, b.arg, NULL, nout, out);
     args_free(x, &b);
     return st;
 }

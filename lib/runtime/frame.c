@@ -22,6 +22,7 @@ static void destroy_state(oi_frame *f, oi_state *s)
     oi_free_mem(a, s->value);
     oi_free_mem(a, s->charged);
     oi_free_mem(a, s->out_tensor);
+    oi_free_mem(a, s->origin);
     oi_free_mem(a, s->patch);
     oi_free_mem(a, s->heap);
     oi_free_mem(a, s->in);
@@ -50,13 +51,14 @@ static oi_status create_state(oi_frame *f, oi_plan *plan, oi_state **out)
     s->charged = oi_alloc_array(a, n, sizeof *s->charged);
     s->child = oi_alloc_array(a, (size_t)plan->nstep + 1, sizeof *s->child);
     s->out_tensor = oi_alloc_array(a, (size_t)g->noutput + 1, sizeof *s->out_tensor);
+    s->origin = oi_alloc_array(a, (size_t)g->noutput + 1, sizeof *s->origin);
     s->patch = oi_alloc_array(a, n, sizeof *s->patch);
     s->heap = oi_alloc_array(a, n, sizeof *s->heap);
     s->in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->in);
     s->out = oi_alloc_array(a, (size_t)plan->max_out + 1, sizeof *s->out);
     s->eval_in = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_in);
     s->eval_value = oi_alloc_array(a, (size_t)plan->max_in + 1, sizeof *s->eval_value);
-    if (!s->tensor || !s->value || !s->charged || !s->child || !s->out_tensor || !s->patch || !s->heap || !s->in || !s->out ||
+    if (!s->tensor || !s->value || !s->charged || !s->child || !s->out_tensor || !s->origin || !s->patch || !s->heap || !s->in || !s->out ||
         !s->eval_in || !s->eval_value) {
         destroy_state(f, s);
         return ONNX_INFER_E_OUT_OF_MEMORY;
@@ -74,7 +76,16 @@ static oi_status create_state(oi_frame *f, oi_plan *plan, oi_state **out)
     return ONNX_INFER_OK;
 }
 
-oi_status oi_frame_create(oi_program *p, const oi_engine *engine, oi_frame **out)
+void oi_arena_memory_trim(oi_arena_memory *m, const oi_alloc *a)
+{
+    if (m->given)
+        return;
+    oi_free_data(a, m->data, m->bytes);
+    m->data = NULL;
+    m->bytes = 0;
+}
+
+oi_status oi_frame_create(oi_program *p, const oi_engine *engine, oi_arena_memory *memory, oi_frame **out)
 {
     const oi_alloc *a = &engine->alloc;
     oi_frame *f = oi_alloc_mem(a, sizeof *f);
@@ -83,6 +94,7 @@ oi_status oi_frame_create(oi_program *p, const oi_engine *engine, oi_frame **out
         return ONNX_INFER_E_OUT_OF_MEMORY;
     f->program = p;
     f->engine = engine;
+    f->memory = memory ? memory : &f->own_memory;
     f->state = oi_alloc_array(a, OI_FRAME_STATES, sizeof *f->state);
     f->key = oi_alloc_array(a, oi_program_key_cap(p) + 1, sizeof *f->key);
     if (!f->state || !f->key) {
@@ -100,7 +112,7 @@ void oi_frame_destroy(oi_frame *f)
     const oi_alloc *a = &f->engine->alloc;
     for (int i = 0; f->state && i < OI_FRAME_STATES; i++)
         destroy_state(f, f->state[i]);
-    oi_free_data(a, f->arena, f->arena_bytes);
+    oi_arena_memory_trim(&f->own_memory, a);
     oi_free_mem(a, f->state);
     oi_free_mem(a, f->key);
     oi_free_mem(a, f);
@@ -108,9 +120,7 @@ void oi_frame_destroy(oi_frame *f)
 
 void oi_frame_trim(oi_frame *f)
 {
-    oi_free_data(&f->engine->alloc, f->arena, f->arena_bytes);
-    f->arena = NULL;
-    f->arena_bytes = 0;
+    oi_arena_memory_trim(&f->own_memory, &f->engine->alloc);
     for (int i = 0; i < OI_FRAME_STATES; i++) {
         destroy_state(f, f->state[i]);
         f->state[i] = NULL;
@@ -119,8 +129,8 @@ void oi_frame_trim(oi_frame *f)
 
 void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak)
 {
-    *now += f->arena_bytes;
-    *peak += f->arena_peak;
+    *now += f->own_memory.bytes;
+    *peak += f->own_memory.peak;
     for (int i = 0; i < OI_FRAME_STATES; i++) {
         const oi_state *s = f->state[i];
         for (uint32_t k = 0; s && k < s->plan->nstep; k++) {
@@ -132,7 +142,12 @@ void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak)
     }
 }
 
-static oi_status choose_state(oi_frame *f, size_t nin, const oi_arg *in, oi_state **out)
+static oi_status check_run(void *user)
+{
+    return oi_run_check(user);
+}
+
+static oi_status choose_state(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, oi_state **out)
 {
     size_t nkey = oi_program_key(f->program, nin, in, f->key);
     int slot = 0;
@@ -147,7 +162,7 @@ static oi_status choose_state(oi_frame *f, size_t nin, const oi_arg *in, oi_stat
             slot = i;
     }
     oi_plan *plan;
-    OI_TRY(oi_program_plan(f->program, f->key, nkey, &plan));
+    OI_TRY(oi_program_plan(f->program, f->key, nkey, check_run, run, &plan));
     destroy_state(f, f->state[slot]);
     f->state[slot] = NULL;
     OI_TRY(create_state(f, plan, &f->state[slot]));
@@ -172,28 +187,28 @@ static void ask_for_huge_pages(char *arena, size_t bytes)
 /* One arena serves all of a frame's plans: they run one at a time. */
 static oi_status take_arena(oi_frame *f, oi_state *s)
 {
+    oi_arena_memory *m = f->memory;
     size_t need = s->plan->arena_bytes ? s->plan->arena_bytes : 1;
-    if (f->arena_bytes < need) {
-        oi_free_data(&f->engine->alloc, f->arena, f->arena_bytes);
-        f->arena_bytes = 0;
-        f->arena = oi_alloc_data(&f->engine->alloc, need);
-        if (!f->arena)
+    if (m->bytes < need) {
+        OI_FAIL_IF(m->given, ONNX_INFER_E_LIMIT, "a run with these shapes needs an arena of %zu bytes; the memory set for it has "
+                   "%zu (aligned to %d)", need, m->bytes, OI_ALIGN);
+        if (need < m->least)
+            need = m->least;
+        oi_arena_memory_trim(m, &f->engine->alloc);
+        m->data = oi_alloc_data(&f->engine->alloc, need);
+        if (!m->data)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        f->arena_bytes = need;
-        ask_for_huge_pages(f->arena, need);
-        if (need > f->arena_peak)
-            f->arena_peak = need;
-        for (int i = 0; i < OI_FRAME_STATES; i++) {
-            if (f->state[i])
-                f->state[i]->arena = NULL;
-        }
+        m->bytes = need;
+        ask_for_huge_pages(m->data, need);
     }
-    if (s->arena == f->arena)
+    if (need > m->peak)
+        m->peak = need;
+    if (s->arena == m->data)
         return ONNX_INFER_OK;
-    s->arena = f->arena;
+    s->arena = m->data;
     for (uint32_t v = 0; v < s->plan->graph->nvalue; v++) {
         if (s->plan->slot[v].place == OI_AT_ARENA)
-            s->tensor[v].data = f->arena + s->plan->slot[v].offset;
+            s->tensor[v].data = m->data + s->plan->slot[v].offset;
     }
     return ONNX_INFER_OK;
 }
@@ -228,13 +243,28 @@ static bool overlaps_input(const oi_tensor *t, size_t nin, const oi_arg *in)
     return false;
 }
 
+/* origin[] of a state: outputs start as the caller's. */
+enum { FROM_CALLER, FROM_SINK, MADE };
+
+static oi_status ask_sink(oi_state *s, const oi_sink *sink, uint32_t i, const oi_tensor *desc, bool computed,
+                          onnx_infer_value **out)
+{
+    OI_TRY(sink->ask(sink->user, i, desc, computed, &out[i]));
+    if (out[i])
+        s->origin[i] = FROM_SINK;
+    return ONNX_INFER_OK;
+}
+
 /* Storage of the outputs that are made in place: the caller's, or new. */
-static oi_status bind_outputs(oi_frame *f, oi_state *s, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+static oi_status bind_outputs(oi_frame *f, oi_state *s, size_t nin, const oi_arg *in, const oi_sink *sink, size_t nout,
+                              onnx_infer_value **out)
 {
     const oi_plan *p = s->plan;
     for (uint32_t i = 0; i < p->graph->noutput; i++) {
         oi_value_id v = p->graph->output[i];
         const oi_slot *slot = &p->slot[v];
+        if (sink && i < nout && !out[i] && slot->desc.dtype != ONNX_INFER_UNDEFINED && slot->desc.dtype != ONNX_INFER_STRING)
+            OI_TRY(ask_sink(s, sink, i, &slot->desc, false, out));
         if (i < nout && out[i] && slot->desc.dtype != ONNX_INFER_UNDEFINED)
             OI_TRY(check_given_output(p->graph, i, &slot->desc, out[i]));
         if (slot->place != OI_AT_OUTPUT || slot->index != i)
@@ -339,7 +369,7 @@ static oi_status fill_output(oi_frame *f, oi_state *s, uint32_t i, onnx_infer_va
     return oi_tensor_copy_data(&f->engine->alloc, t, &given->tensor);
 }
 
-static oi_status deliver(oi_frame *f, oi_state *s, size_t nout, onnx_infer_value **out, bool *made)
+static oi_status deliver(oi_frame *f, oi_state *s, const oi_sink *sink, size_t nout, onnx_infer_value **out)
 {
     /* Copies first: an output made in place may be the source of another one. */
     for (int pass = 0; pass < 2; pass++) {
@@ -351,11 +381,13 @@ static oi_status deliver(oi_frame *f, oi_state *s, size_t nout, onnx_infer_value
                 continue;
             OI_FAIL_IF(!s->value[v] && s->tensor[v].dtype == ONNX_INFER_UNDEFINED, ONNX_INFER_E_INTERNAL,
                        "output %u was not computed", i);
+            if (!out[i] && sink && !s->value[v])
+                OI_TRY(ask_sink(s, sink, i, &s->tensor[v], true, out));
             if (out[i]) {
                 OI_TRY(fill_output(f, s, i, out[i]));
             } else {
                 OI_TRY(make_output(f, s, i, &out[i]));
-                made[i] = true;
+                s->origin[i] = MADE;
             }
         }
     }
@@ -371,18 +403,34 @@ static void clean_up(oi_state *s, oi_run_state *run)
         oi_tensor_clear(&s->out_tensor[i]);
 }
 
-static oi_status run_state(oi_frame *f, oi_state *s, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout,
-                           onnx_infer_value **out, bool *made)
+/* out[] as it was before the run. */
+static void take_back(oi_state *s, size_t nout, onnx_infer_value **out)
 {
+    for (size_t i = 0; i < nout; i++) {
+        if (s->origin[i] == MADE)
+            oi_value_release(out[i]);
+        if (s->origin[i] != FROM_CALLER)
+            out[i] = NULL;
+    }
+}
+
+static oi_status run_state(oi_frame *f, oi_state *s, oi_run_state *run, size_t nin, const oi_arg *in, const oi_sink *sink,
+                           size_t nout, onnx_infer_value **out)
+{
+    OI_FAIL_IF(nout > s->plan->graph->noutput, ONNX_INFER_E_INVALID_ARGUMENT, "%zu outputs are asked for; the graph has %u", nout,
+               s->plan->graph->noutput);
     OI_TRY(take_arena(f, s));
-    oi_status st = bind_outputs(f, s, nin, in, nout, out);
+    memset(s->origin, FROM_CALLER, nout);
+    oi_status st = bind_outputs(f, s, nin, in, sink, nout, out);
     if (st == ONNX_INFER_OK) {
         bind_values(s, nin, in);
         st = oi_exec_steps(f, s, run);
     }
     if (st == ONNX_INFER_OK)
-        st = deliver(f, s, nout, out, made);
+        st = deliver(f, s, sink, nout, out);
     clean_up(s, run);
+    if (st != ONNX_INFER_OK)
+        take_back(s, nout, out);
     return st;
 }
 
@@ -392,14 +440,13 @@ typedef struct {
     oi_fpenv env;
 } visit;
 
-static oi_status enter(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, visit *v)
+static oi_status enter(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, visit *v)
 {
     const oi_graph *g = oi_program_graph(f->program);
-    OI_FAIL_IF(nin > g->ninput || nout > g->noutput, ONNX_INFER_E_INVALID_ARGUMENT,
-               "%zu inputs and %zu outputs; the graph has %u and %u", nin, nout, g->ninput, g->noutput);
+    OI_FAIL_IF(nin > g->ninput, ONNX_INFER_E_INVALID_ARGUMENT, "%zu inputs; the graph has %u", nin, g->ninput);
     OI_FAIL_IF(run->depth >= f->engine->limits.depth, ONNX_INFER_E_LIMIT,
                "graphs are nested deeper than the limit depth, %llu", (unsigned long long)f->engine->limits.depth);
-    OI_TRY(choose_state(f, nin, in, &v->state));
+    OI_TRY(choose_state(f, run, nin, in, &v->state));
     run->distrust = false;
     run->depth++;
     oi_pool_begin(f->engine->pool);
@@ -425,30 +472,18 @@ static bool lost_trust(oi_frame *f, oi_run_state *run, oi_status st, bool loose)
     return true;
 }
 
-oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, size_t nout, onnx_infer_value **out)
+oi_status oi_frame_run(oi_frame *f, oi_run_state *run, size_t nin, const oi_arg *in, const oi_sink *sink, size_t nout,
+                       onnx_infer_value **out)
 {
-    bool few[16] = {false}, *made = few;
     visit v;
-    if (nout > sizeof few / sizeof *few && !(made = oi_alloc_array(&f->engine->alloc, nout, sizeof *made)))
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    oi_status st = enter(f, run, nin, in, nout, &v);
-    if (st == ONNX_INFER_OK) {
-        st = run_state(f, v.state, run, nin, in, nout, out, made);
-        if (lost_trust(f, run, st, v.state->plan->loose)) {
-            st = choose_state(f, nin, in, &v.state);
-            if (st == ONNX_INFER_OK)
-                st = run_state(f, v.state, run, nin, in, nout, out, made);
-        }
-        leave(f, run, &v);
+    OI_TRY(enter(f, run, nin, in, &v));
+    oi_status st = run_state(f, v.state, run, nin, in, sink, nout, out);
+    if (lost_trust(f, run, st, v.state->plan->loose)) {
+        st = choose_state(f, run, nin, in, &v.state);
+        if (st == ONNX_INFER_OK)
+            st = run_state(f, v.state, run, nin, in, sink, nout, out);
     }
-    for (size_t i = 0; st != ONNX_INFER_OK && i < nout; i++) {
-        if (made[i]) {
-            oi_value_release(out[i]);
-            out[i] = NULL;
-        }
-    }
-    if (made != few)
-        oi_free_mem(&f->engine->alloc, made);
+    leave(f, run, &v);
     return st;
 }
 
@@ -505,7 +540,7 @@ oi_status oi_frame_turns(oi_frame *f, oi_run_state *run, size_t nin, const oi_ar
 {
     visit v;
     *ran = false;
-    OI_TRY(enter(f, run, nin, in, t->nout, &v));
+    OI_TRY(enter(f, run, nin, in, &v));
     const bool able = t->nout == v.state->plan->graph->noutput && gives(v.state->plan, t);
     oi_status st = able ? take_arena(f, v.state) : ONNX_INFER_OK;
     bool bound = false;

@@ -1,8 +1,13 @@
 # Sources of lib/runtime, one a line: core_sources += lib/runtime/x.c
+core_sources += lib/runtime/async.c
+core_sources += lib/runtime/bound.c
+core_sources += lib/runtime/context.c
 core_sources += lib/runtime/engine.h
 core_sources += lib/runtime/exec.c
 core_sources += lib/runtime/frame.c
 core_sources += lib/runtime/frame.h
+core_sources += lib/runtime/inputs.c
+core_sources += lib/runtime/inputs.h
 core_sources += lib/runtime/memplan.c
 core_sources += lib/runtime/memplan.h
 core_sources += lib/runtime/model.c

@@ -156,11 +156,21 @@ static oi_status load_file(const oi_model_source *from, const oi_onnx_options *o
     return st;
 }
 
+/* Ends a load where the options' cancel handle or callback says so. */
+static int load_progress(void *user, size_t done, size_t total)
+{
+    const onnx_infer_options *o = user;
+    if (o->cancel && atomic_load_explicit(&o->cancel->fired, memory_order_relaxed))
+        return 1;
+    return o->progress ? o->progress(o->progress_user, done, total) : 0;
+}
+
 static oi_status load(onnx_infer_model *m, const oi_model_source *from, const onnx_infer_options *o, bool peek)
 {
     oi_onnx_options oo = {
         .alloc = &m->alloc, .log = &m->log, .max_nodes = o->limits.nodes, .max_depth = o->limits.depth,
-        .max_tensor_bytes = o->limits.tensor_bytes, .progress = o->progress, .progress_user = o->progress_user,
+        .max_tensor_bytes = o->limits.tensor_bytes, .progress = load_progress,
+        .progress_user = (void *)o,
         .keep_issues = peek, .ops = m->ops,
     };
     byte_owner *owner = NULL;

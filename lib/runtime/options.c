@@ -40,6 +40,10 @@ void oi_options_clear(onnx_infer_options *o)
         oi_free_mem(NULL, o->symbol[i].name);
     for (size_t i = 0; i < o->nshape; i++)
         oi_free_mem(NULL, o->shape[i].input);
+    for (size_t i = 0; i < o->nrange; i++)
+        oi_free_mem(NULL, o->range[i].symbol);
+    oi_pool_release(o->pool);
+    oi_free_mem(NULL, o->range);
     oi_free_mem(NULL, o->symbol);
     oi_free_mem(NULL, o->shape);
     oi_custom_ops_release(o->ops);
@@ -89,6 +93,28 @@ oi_status oi_options_set_input_shape(onnx_infer_options *o, const char *input, i
     if (!made.input)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     grown[o->nshape++] = made;
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_options_set_range(onnx_infer_options *o, const char *symbol, int64_t min, int64_t opt, int64_t max)
+{
+    OI_FAIL_IF(min < 0 || opt < min || max < opt, ONNX_INFER_E_INVALID_ARGUMENT,
+               "symbol '%s' is given the range %lld, %lld, %lld; expected 0 <= min <= opt <= max", symbol, (long long)min,
+               (long long)opt, (long long)max);
+    for (size_t i = 0; i < o->nrange; i++) {
+        if (!strcmp(o->range[i].symbol, symbol)) {
+            o->range[i] = (oi_range_option){o->range[i].symbol, min, opt, max};
+            return ONNX_INFER_OK;
+        }
+    }
+    oi_range_option *grown = oi_realloc_mem(NULL, o->range, (o->nrange + 1) * sizeof *grown);
+    if (!grown)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    o->range = grown;
+    char *name = oi_alloc_text(NULL, symbol, strlen(symbol));
+    if (!name)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    grown[o->nrange++] = (oi_range_option){name, min, opt, max};
     return ONNX_INFER_OK;
 }
 

@@ -16,6 +16,11 @@ typedef struct {
     int64_t dim[OI_MAX_RANK];
 } oi_shape_option;
 
+typedef struct {
+    char *symbol;
+    int64_t min, opt, max;
+} oi_range_option;
+
 struct onnx_infer_options {
     oi_alloc alloc; /* of what is made with the options; they themselves use the C library's */
     oi_log log;
@@ -30,6 +35,10 @@ struct onnx_infer_options {
     size_t nshape;
     oi_custom_ops *ops;
     oi_op_library *library; /* whose operators are being added now */
+    oi_range_option *range;
+    size_t nrange;
+    oi_pool *pool;          /* NULL: one of `threads` threads is made */
+    const onnx_infer_cancel *cancel;
 };
 
 struct onnx_infer_run_options {
@@ -43,6 +52,7 @@ void oi_options_init(onnx_infer_options *o); /* the defaults; holds nothing */
 void oi_options_clear(onnx_infer_options *o);
 oi_status oi_options_set_symbol(onnx_infer_options *o, const char *symbol, int64_t value);
 oi_status oi_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank, const int64_t *dims);
+oi_status oi_options_set_range(onnx_infer_options *o, const char *symbol, int64_t min, int64_t opt, int64_t max);
 oi_status oi_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max);
 
 #endif

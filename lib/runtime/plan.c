@@ -157,7 +157,7 @@ static oi_status make_subprograms(builder *b, oi_plan_step *ps)
             if (outer != OI_NONE && b->plan->slot[outer].place == OI_AT_CONST)
                 fixed[formal + c] = b->g->value[outer].fact.konst;
         }
-        OI_TRY(oi_program_create(b->plan->engine, sub->graph, sub->graph, fixed, &ps->sub[j]));
+        OI_TRY(oi_program_create(b->plan->engine, sub->graph, sub->graph, fixed, NULL, &ps->sub[j]));
     }
     return ONNX_INFER_OK;
 }

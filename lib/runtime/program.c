@@ -12,6 +12,7 @@ struct oi_program {
     const oi_engine *engine;
     const oi_graph *graph, *original;
     const oi_tensor **fixed; /* by input */
+    bool *want;              /* by output; NULL: all */
     pthread_mutex_t lock;    /* of what follows */
     oi_plan **plan;          /* at most engine->limits.plans */
     size_t nplan, plan_cap;
@@ -20,7 +21,7 @@ struct oi_program {
 };
 
 oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_graph *original,
-                            const oi_tensor *const *fixed, oi_program **out)
+                            const oi_tensor *const *fixed, const bool *want, oi_program **out)
 {
     const oi_alloc *a = &engine->alloc;
     oi_program *p = oi_alloc_mem(a, sizeof *p);
@@ -31,13 +32,18 @@ oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, cons
     p->graph = graph;
     p->original = original;
     p->fixed = oi_alloc_array(a, (size_t)graph->ninput + 1, sizeof *p->fixed);
-    if (!p->fixed || pthread_mutex_init(&p->lock, NULL)) {
+    if (want)
+        p->want = oi_alloc_array(a, (size_t)graph->noutput + 1, sizeof *p->want);
+    if (!p->fixed || (want && !p->want) || pthread_mutex_init(&p->lock, NULL)) {
         oi_free_mem(a, p->fixed);
+        oi_free_mem(a, p->want);
         oi_free_mem(a, p);
         return oi_fail_out_of_memory(sizeof p->lock);
     }
     for (uint32_t i = 0; fixed && i < graph->ninput; i++)
         p->fixed[i] = fixed[i];
+    if (want)
+        memcpy(p->want, want, graph->noutput * sizeof *want);
     *out = p;
     return ONNX_INFER_OK;
 }
@@ -52,6 +58,7 @@ void oi_program_destroy(oi_program *p)
     pthread_mutex_destroy(&p->lock);
     oi_free_mem(a, p->plan);
     oi_free_mem(a, p->fixed);
+    oi_free_mem(a, p->want);
     oi_free_mem(a, p);
 }
 
@@ -115,7 +122,7 @@ static void read_key(const oi_program *p, const int64_t *key, oi_fact *fact, con
     }
 }
 
-static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_plan **out)
+static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_optimize_options *o, oi_plan **out)
 {
     const oi_alloc *a = &p->engine->alloc;
     const oi_graph *from = p->loose ? p->original : p->graph;
@@ -132,7 +139,7 @@ static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_pl
     for (size_t i = 0; i < nsym; i++)
         bound[i] = -1;
     read_key(p, key, fact, given, bound);
-    st = oi_optimize_for(a, from, bound, given, p->loose ? OI_STAGE_TYPED : p->engine->stage, &p->engine->target, &g);
+    st = oi_optimize_for(a, from, bound, given, p->loose ? OI_STAGE_TYPED : p->engine->stage, &p->engine->target, p->want, o, &g);
     if (st == ONNX_INFER_OK)
         st = oi_plan_create(p->engine, g, p->loose, out);
     if (st == ONNX_INFER_OK) {
@@ -173,7 +180,7 @@ static oi_status make_room(oi_program *p)
     return ONNX_INFER_OK;
 }
 
-static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi_plan **out)
+static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi_optimize_options *o, oi_plan **out)
 {
     oi_plan *found = NULL;
     for (size_t i = 0; i < p->nplan && !found; i++) {
@@ -181,8 +188,12 @@ static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi
             found = p->plan[i];
     }
     if (!found) {
-        OI_TRY(make_room(p));
-        OI_TRY(make_plan(p, key, nkey, &found));
+        OI_TRY(make_plan(p, key, nkey, o, &found));
+        oi_status st = make_room(p);
+        if (st != ONNX_INFER_OK) {
+            oi_plan_release(found);
+            return st;
+        }
         p->plan[p->nplan++] = found;
     }
     found->used = ++p->clock;
@@ -190,11 +201,13 @@ static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi
     return ONNX_INFER_OK;
 }
 
-oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_plan **out)
+oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_status (*check)(void *user), void *user,
+                          oi_plan **out)
 {
+    oi_optimize_options o = {.check = check, .user = user};
     *out = NULL;
     pthread_mutex_lock(&p->lock);
-    oi_status st = find_or_make(p, key, nkey, out);
+    oi_status st = find_or_make(p, key, nkey, &o, out);
     pthread_mutex_unlock(&p->lock);
     return st;
 }

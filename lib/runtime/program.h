@@ -11,10 +11,11 @@ typedef struct {
     const onnx_infer_value *value;
 } oi_arg;
 
-/* `graph` (TYPED or DECLUTTERED), `original` (the same before passes touched it) and `engine` are borrowed. fixed[i] (may be NULL, as may each) is the content of input i
- * where a run gives none; the tensors must live as long as the program. */
+/* `graph` (TYPED or DECLUTTERED), `original` (the same before passes touched it) and `engine` are borrowed. fixed[i] (may
+ * be NULL, as may each) is the content of input i where a run gives none; the tensors must live as long as the program.
+ * want[i] false: the program has no output i (NULL: it has all); copied. */
 oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_graph *original,
-                            const oi_tensor *const *fixed, oi_program **out);
+                            const oi_tensor *const *fixed, const bool *want, oi_program **out);
 void oi_program_destroy(oi_program *p); /* accepts NULL; nobody may be using it */
 const oi_graph *oi_program_graph(const oi_program *p);
 
@@ -22,8 +23,10 @@ const oi_graph *oi_program_graph(const oi_program *p);
 size_t oi_program_key_cap(const oi_program *p);
 /* What distinguishes plans: kinds, types and shapes of the n inputs given (the rest: none given). */
 size_t oi_program_key(const oi_program *p, size_t n, const oi_arg *arg, int64_t *key);
-/* The plan for a key, made where it is new. A reference for the caller. */
-oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_plan **out);
+/* The plan for a key, made where it is new; check(user), called in between, ends that with its status (NULL: nothing does).
+ * A reference for the caller. */
+oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_status (*check)(void *user), void *user,
+                          oi_plan **out);
 /* From now on plans are loose: what a file's hints said of shapes turned out wrong. Plans made before are forgotten. */
 void oi_program_distrust(oi_program *p);
 /* The plan used last, with a reference, or NULL. */

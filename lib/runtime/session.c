@@ -1,14 +1,11 @@
-/* Plans and contexts: from options to an engine, from the caller's values to a run. */
-#include "runtime/session.h"
+/* onnx_infer_plan: from options to an engine and its programs, and the contexts that a plan keeps. */
+#include "runtime/inputs.h"
 
 #include "optimizer/optimizer.h"
 #include "optimizer/pack_cache.h"
 #include "runtime/profile.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* --- plans --------------------------------------------------------------------------------------------------------- */
 
 static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
 {
@@ -23,7 +20,11 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
         e->target.isa = o->isa;
     e->target.kernels = oi_kernels_for(e->target.isa);
     OI_TRY(oi_pack_cache_create(&e->alloc, &e->target.packs));
-    return oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), &e->pool);
+    if (o->pool) {
+        e->pool = oi_pool_retain(o->pool);
+        return ONNX_INFER_OK;
+    }
+    return oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &e->pool);
 }
 
 static oi_status bad_shape_option(const char *input, const oi_shape_option *s, const char *why)
@@ -78,19 +79,61 @@ static oi_status apply_options(onnx_infer_plan *p, const onnx_infer_options *o, 
     return ONNX_INFER_OK;
 }
 
-static bool inputs_are_known(const onnx_infer_plan *p)
+/* Ranges of symbols that the model has and the options do not fix. */
+static oi_status take_ranges(onnx_infer_plan *p, const onnx_infer_options *o, const int64_t *bound)
+{
+    const oi_symtab *syms = p->model->file->graph->syms;
+    p->range = oi_alloc_array(&p->engine.alloc, o->nrange + 1, sizeof *p->range);
+    if (!p->range)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < o->nrange; i++) {
+        const oi_range_option *r = &o->range[i];
+        oi_symbol sym;
+        if (!oi_dim_find_symbol(syms, r->symbol, &sym))
+            oi_log_write(&o->log, ONNX_INFER_LOG_INFO, "the model has no symbol '%s'", r->symbol);
+        else if (bound[sym] < 0)
+            p->range[p->nrange++] = (oi_symbol_range){sym, r->min, r->opt, r->max};
+    }
+    return ONNX_INFER_OK;
+}
+
+/* What ends planning, and who hears of it. The number of checks is not known before: `total` is a guess. */
+typedef struct {
+    const onnx_infer_options *options;
+    size_t done, total, told;
+} planning;
+
+enum { CHECKS_PER_NODE = 16, PROGRESS_STEPS = 64 };
+
+static oi_status check_planning(void *user)
+{
+    planning *x = user;
+    const onnx_infer_options *o = x->options;
+    OI_FAIL_IF(o->cancel && atomic_load_explicit(&o->cancel->fired, memory_order_relaxed), ONNX_INFER_E_CANCELLED,
+               "planning was cancelled");
+    if (x->done + 1 < x->total)
+        x->done++;
+    if (!o->progress || x->done < x->told)
+        return ONNX_INFER_OK;
+    x->told = x->done + x->total / PROGRESS_STEPS + 1;
+    OI_FAIL_IF(o->progress(o->progress_user, x->done, x->total), ONNX_INFER_E_CANCELLED,
+               "planning was stopped by its progress callback");
+    return ONNX_INFER_OK;
+}
+
+static bool shapes_are_known(const onnx_infer_plan *p, const oi_fact *input)
 {
     const oi_onnx_model *f = p->model->file;
     for (uint32_t i = 0; i < f->ninput; i++) {
-        if (!f->input[i].initial && p->input[i].kind == ONNX_INFER_TENSOR &&
-            (p->input[i].shape.rank < 0 || !oi_shape_is_concrete(&p->input[i].shape) || !oi_dtype_valid(p->input[i].dtype)))
+        if (!f->input[i].initial && input[i].kind == ONNX_INFER_TENSOR &&
+            (input[i].shape.rank < 0 || !oi_shape_is_concrete(&input[i].shape) || !oi_dtype_valid(input[i].dtype)))
             return false;
     }
     return true;
 }
 
-/* Makes the plan for the only shapes that there can be. */
-static oi_status plan_ahead(onnx_infer_plan *p)
+/* Makes the plan for inputs of these shapes; *bytes: the arena that it needs. */
+static oi_status plan_ahead(onnx_infer_plan *p, const oi_fact *input, planning *x, size_t *bytes)
 {
     const oi_onnx_model *f = p->model->file;
     const oi_alloc *a = &p->engine.alloc;
@@ -100,22 +143,22 @@ static oi_status plan_ahead(onnx_infer_plan *p)
     int64_t *key = oi_alloc_array(a, oi_program_key_cap(p->program) + 1, sizeof *key);
     oi_status st = tensor && arg && value && key ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; st == ONNX_INFER_OK && i < f->ninput; i++) {
-        const oi_fact *fact = &p->input[i];
         if (f->input[i].initial)
             continue;
-        if (fact->kind != ONNX_INFER_TENSOR) {
-            value[i].kind = fact->kind;
+        if (input[i].kind != ONNX_INFER_TENSOR) {
+            value[i].kind = input[i].kind;
             arg[i].value = &value[i];
             continue;
         }
-        st = oi_tensor_describe(&tensor[i], fact->dtype, fact->shape.rank, fact->shape.dim);
+        st = oi_tensor_describe(&tensor[i], input[i].dtype, input[i].shape.rank, input[i].shape.dim);
         if (st != ONNX_INFER_OK)
             oi_error_at_tensor(f->input[i].name);
         arg[i].tensor = &tensor[i];
     }
     oi_plan *plan = NULL;
     if (st == ONNX_INFER_OK)
-        st = oi_program_plan(p->program, key, oi_program_key(p->program, f->ninput, arg, key), &plan);
+        st = oi_program_plan(p->program, key, oi_program_key(p->program, f->ninput, arg, key), check_planning, x, &plan);
+    *bytes = plan ? plan->arena_bytes : 0;
     oi_plan_release(plan);
     oi_free_mem(a, tensor);
     oi_free_mem(a, arg);
@@ -124,36 +167,83 @@ static oi_status plan_ahead(onnx_infer_plan *p)
     return st;
 }
 
-static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o)
+/* Plans for the largest and the usual sizes of symbols, where the ranges leave nothing open. */
+static oi_status plan_ranges(onnx_infer_plan *p, int64_t *bound, planning *x)
 {
     const oi_onnx_model *f = p->model->file;
     const oi_alloc *a = &p->engine.alloc;
-    size_t nsym = oi_symtab_count(f->graph->syms);
-    bool defaults = false;
-    OI_TRY(start_engine(p, o));
-    int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
-    p->input = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->input);
-    p->fixed = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->fixed);
-    if (!bound || !p->input || !p->fixed) {
-        oi_free_mem(a, bound);
-        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_fact *input = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *input);
+    oi_status st = input ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (int usual = 0; st == ONNX_INFER_OK && usual < 2; usual++) {
+        size_t bytes;
+        for (size_t i = 0; i < p->nrange; i++)
+            bound[p->range[i].symbol] = usual ? p->range[i].opt : p->range[i].max;
+        for (uint32_t i = 0; i < f->ninput; i++) {
+            input[i] = p->input[i];
+            for (int32_t d = 0; input[i].kind == ONNX_INFER_TENSOR && d < input[i].shape.rank; d++) {
+                int64_t n;
+                if (!oi_dim_is_number(input[i].shape.dim[d]) &&
+                    oi_dim_eval(f->graph->syms, input[i].shape.dim[d], bound, &n) && n >= 0)
+                    input[i].shape.dim[d] = n;
+            }
+        }
+        if (!shapes_are_known(p, input))
+            break;
+        st = plan_ahead(p, input, x, &bytes);
+        if (bytes > p->ahead_bytes)
+            p->ahead_bytes = bytes;
     }
-    for (size_t i = 0; i < nsym; i++)
-        bound[i] = -1;
+    oi_free_mem(a, input);
+    return st;
+}
+
+static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o, int64_t *bound)
+{
+    const oi_onnx_model *f = p->model->file;
+    planning x = {.options = o, .total = ((size_t)f->graph->nnode + 1) * CHECKS_PER_NODE};
+    oi_optimize_options oo = {.check = check_planning, .user = &x};
+    bool defaults = false;
+    size_t bytes;
     for (uint32_t i = 0; i < f->ninput; i++) {
         p->input[i] = *p->model->input[i].fact;
         p->fixed[i] = f->input[i].initial;
         defaults = defaults || p->fixed[i];
     }
-    oi_status st = apply_options(p, o, bound);
+    OI_TRY(apply_options(p, o, bound));
+    OI_TRY(take_ranges(p, o, bound));
+    OI_TRY(check_planning(&x));
     /* Inputs with a default may be constants in a run or not, so what they allow is found out for each plan. */
-    bool known = inputs_are_known(p);
-    if (st == ONNX_INFER_OK && !known && !defaults && p->engine.stage != OI_STAGE_TYPED)
-        st = oi_optimize_for(a, f->graph, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, &p->base);
+    bool known = shapes_are_known(p, p->input);
+    if (!known && !defaults && p->engine.stage != OI_STAGE_TYPED)
+        OI_TRY(oi_optimize_for(&p->engine.alloc, f->graph, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, NULL, &oo, &p->base));
+    OI_TRY(oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, NULL, &p->program));
+    if (known)
+        OI_TRY(plan_ahead(p, p->input, &x, &bytes));
+    else if (p->nrange)
+        OI_TRY(plan_ranges(p, bound, &x));
+    OI_FAIL_IF(o->progress && o->progress(o->progress_user, x.total, x.total), ONNX_INFER_E_CANCELLED,
+               "planning was stopped by its progress callback");
+    return ONNX_INFER_OK;
+}
+
+static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o)
+{
+    const oi_onnx_model *f = p->model->file;
+    const oi_alloc *a = &p->engine.alloc;
+    size_t nsym = oi_symtab_count(f->graph->syms);
+    OI_FAIL_IF(pthread_mutex_init(&p->lock, NULL), ONNX_INFER_E_OUT_OF_MEMORY, "no memory for a lock");
+    p->has_lock = true;
+    OI_TRY(start_engine(p, o));
+    int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
+    p->input = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->input);
+    p->fixed = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->fixed);
+    p->idle_cap = oi_cpu_default_threads();
+    p->idle = oi_alloc_array(a, p->idle_cap + 1, sizeof *p->idle);
+    oi_status st = bound && p->input && p->fixed && p->idle ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (size_t i = 0; st == ONNX_INFER_OK && i < nsym; i++)
+        bound[i] = -1;
     if (st == ONNX_INFER_OK)
-        st = oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, &p->program);
-    if (st == ONNX_INFER_OK && known)
-        st = plan_ahead(p);
+        st = build_programs(p, o, bound);
     oi_free_mem(a, bound);
     return st;
 }
@@ -198,6 +288,14 @@ void oi_session_release(onnx_infer_plan *p)
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
     oi_alloc alloc = p->engine.alloc;
+    for (size_t i = 0; i < p->nidle; i++)
+        oi_context_free(p->idle[i]);
+    for (size_t i = 0; i < p->ncut; i++) {
+        oi_program_destroy(p->cut[i].program);
+        oi_free_mem(&alloc, p->cut[i].want);
+    }
+    if (p->has_lock)
+        pthread_mutex_destroy(&p->lock);
     oi_program_destroy(p->program);
     oi_graph_destroy(p->base);
     oi_pack_cache_destroy(p->engine.target.packs);
@@ -205,6 +303,8 @@ void oi_session_release(onnx_infer_plan *p)
     oi_model_release(p->model);
     oi_free_mem(&alloc, p->input);
     oi_free_mem(&alloc, p->fixed);
+    oi_free_mem(&alloc, p->range);
+    oi_free_mem(&alloc, p->idle);
     oi_free_mem(&alloc, p);
 }
 
@@ -215,6 +315,8 @@ oi_status oi_session_memory(const onnx_infer_plan *p, onnx_infer_memory *out)
                "in the options or run first");
     *out = (onnx_infer_memory){.struct_size = sizeof *out, .weights = p->model->weights, .mapped = p->model->mapped,
                                .packed = last->const_bytes, .arena_peak = last->arena_bytes};
+    if (out->arena_peak < p->ahead_bytes)
+        out->arena_peak = p->ahead_bytes;
     oi_plan_release(last);
     return ONNX_INFER_OK;
 }
@@ -238,239 +340,150 @@ oi_status oi_session_step(const onnx_infer_plan *p, size_t i, onnx_infer_event *
     return ONNX_INFER_OK;
 }
 
-/* --- contexts -------------------------------------------------------------------------------------------------------- */
+/* --- programs for some of the outputs ---------------------------------------------------------------------------------- */
 
-oi_status oi_session_context(onnx_infer_plan *p, onnx_infer_context **out)
+static oi_status add_cut(onnx_infer_plan *p, const bool *want)
 {
-    const oi_alloc *a = &p->engine.alloc;
     const oi_onnx_model *f = p->model->file;
-    size_t nsym = oi_symtab_count(f->graph->syms);
-    onnx_infer_context *c = oi_alloc_mem(a, sizeof *c);
-    *out = NULL;
-    if (!c)
+    const oi_alloc *a = &p->engine.alloc;
+    oi_cut made = {.want = oi_alloc_array(a, (size_t)f->noutput + 1, sizeof *made.want)};
+    if (!made.want)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    atomic_flag_clear(&c->busy);
-    c->plan = oi_session_retain(p);
-    c->arg = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *c->arg);
-    c->bound = oi_alloc_array(a, nsym + 1, sizeof *c->bound);
-    c->binder = oi_alloc_array(a, nsym + 1, sizeof *c->binder);
-    oi_status st = c->arg && c->bound && c->binder ? oi_frame_create(p->program, &p->engine, &c->frame)
-                                                    : ONNX_INFER_E_OUT_OF_MEMORY;
+    memcpy(made.want, want, f->noutput * sizeof *want);
+    oi_status st = oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, want, &made.program);
     if (st != ONNX_INFER_OK) {
-        oi_session_context_free(c);
+        oi_free_mem(a, made.want);
         return st;
     }
-    *out = c;
+    p->cut[p->ncut++] = made;
     return ONNX_INFER_OK;
 }
 
-void oi_session_context_free(onnx_infer_context *c)
+oi_status oi_session_cut(onnx_infer_plan *p, const bool *want, size_t *index)
 {
-    if (!c)
-        return;
-    onnx_infer_plan *p = c->plan;
-    const oi_alloc *a = &p->engine.alloc;
-    oi_frame_destroy(c->frame);
-    oi_free_mem(a, c->arg);
-    oi_free_mem(a, c->bound);
-    oi_free_mem(a, c->binder);
-    oi_free_mem(a, c);
-    oi_session_release(p);
-}
-
-static const char *kind_name(onnx_infer_kind kind)
-{
-    static const char *const names[] = {"a tensor", "a sequence", "an optional", "a map"};
-    return kind >= 0 && (size_t)kind < sizeof names / sizeof *names ? names[kind] : "something unknown";
-}
-
-/* "1x3x10x10" with the dims that are open taken from what was passed. */
-static const char *shape_to_pass(const oi_fact *fact, const oi_tensor *t, const int64_t *bound, const oi_symtab *syms,
-                                 char *buf, size_t cap)
-{
-    int64_t dims[OI_MAX_RANK];
-    for (int32_t d = 0; d < fact->shape.rank; d++) {
-        int64_t n;
-        if (oi_dim_is_number(fact->shape.dim[d]))
-            dims[d] = fact->shape.dim[d];
-        else if (oi_dim_eval(syms, fact->shape.dim[d], bound, &n))
-            dims[d] = n;
-        else
-            dims[d] = d < t->rank ? t->dim[d] : 1;
+    oi_status st = ONNX_INFER_OK;
+    *index = OI_CUTS;
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->ncut; i++) {
+        if (!memcmp(p->cut[i].want, want, p->model->file->noutput * sizeof *want))
+            *index = i;
     }
-    return oi_dims_text(fact->shape.rank, dims, buf, cap);
-}
-
-static oi_status wrong_dim(const onnx_infer_context *c, uint32_t i, int32_t axis, int64_t expected, const char *because)
-{
-    const oi_onnx_model *f = c->plan->model->file;
-    const oi_fact *fact = &c->plan->input[i];
-    const oi_tensor *t = c->arg[i].tensor;
-    char got[200], pass[200];
-    oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "input '%s' is %s: axis %d is %lld, expected %lld%s; pass %s, or export the model with "
-            "a dynamic axis %d", f->input[i].name, oi_dims_text(t->rank, t->dim, got, sizeof got), (int)axis,
-            (long long)t->dim[axis], (long long)expected, because,
-            shape_to_pass(fact, t, c->bound, f->graph->syms, pass, sizeof pass), (int)axis);
-    oi_error_at_tensor(f->input[i].name);
-    return oi_error_at_axis(axis, t->dim[axis], expected);
-}
-
-static oi_status check_dim(onnx_infer_context *c, uint32_t i, int32_t axis)
-{
-    const oi_onnx_model *f = c->plan->model->file;
-    const oi_symtab *syms = f->graph->syms;
-    oi_dim declared = c->plan->input[i].shape.dim[axis];
-    int64_t got = c->arg[i].tensor->dim[axis], expected = -1;
-    char text[128], because[400];
-    oi_symbol sym;
-    if (oi_dim_is_number(declared)) {
-        if (got == declared)
-            return ONNX_INFER_OK;
-        oi_dim original = c->plan->model->input[i].fact->shape.rank == c->plan->input[i].shape.rank
-                              ? c->plan->model->input[i].fact->shape.dim[axis] : declared;
-        snprintf(because, sizeof because, oi_dim_is_number(original) ? "" : " as the options fix it");
-        return wrong_dim(c, i, axis, declared, because);
+    if (*index == OI_CUTS && p->ncut < OI_CUTS) {
+        *index = p->ncut;
+        st = add_cut(p, want);
     }
-    bool known = oi_dim_eval(syms, declared, c->bound, &expected);
-    if ((known && expected == got) || (!known && oi_dim_solve(syms, declared, got, c->bound) >= 0)) {
-        if (oi_dim_find_symbol(syms, oi_dim_text(syms, declared, text, sizeof text), &sym) && !known)
-            c->binder[sym] = i;
-        return ONNX_INFER_OK;
-    }
-    oi_dim_text(syms, declared, text, sizeof text);
-    if (known && oi_dim_find_symbol(syms, text, &sym))
-        snprintf(because, sizeof because, " since '%s' is %lld in input '%s'", text, (long long)expected,
-                 f->input[c->binder[sym]].name);
-    else
-        snprintf(because, sizeof because, " for '%s'", text);
-    oi_status st = wrong_dim(c, i, axis, expected, because);
-    oi_error_at_symbol(text);
+    pthread_mutex_unlock(&p->lock);
     return st;
 }
 
-static oi_status check_input(onnx_infer_context *c, uint32_t i, const onnx_infer_value *v)
-{
-    const oi_onnx_model *f = c->plan->model->file;
-    const oi_fact *fact = &c->plan->input[i];
-    const char *name = f->input[i].name;
-    c->arg[i] = (oi_arg){NULL, NULL};
-    if (!v) {
-        if (f->input[i].initial)
-            return ONNX_INFER_OK;
-        oi_fail(ONNX_INFER_E_INVALID_ARGUMENT, "input '%s' is missing; it has no default", name);
-        return oi_error_at_tensor(name);
-    }
-    if (v->kind != fact->kind) {
-        oi_fail(ONNX_INFER_E_TYPE_MISMATCH, "input '%s' is given %s; the model declares %s", name, kind_name(v->kind),
-                kind_name(fact->kind));
-        return oi_error_at_tensor(name);
-    }
-    if (v->kind != ONNX_INFER_TENSOR) {
-        c->arg[i].value = v;
-        return ONNX_INFER_OK;
-    }
-    const oi_tensor *t = &v->tensor;
-    c->arg[i].tensor = t;
-    if (fact->dtype != ONNX_INFER_UNDEFINED && fact->dtype != t->dtype) {
-        oi_fail(ONNX_INFER_E_TYPE_MISMATCH, "input '%s' is given element type %s; the model declares %s: convert the data", name,
-                oi_dtype_name(t->dtype), oi_dtype_name(fact->dtype));
-        return oi_error_at_tensor(name);
-    }
-    if (fact->shape.rank < 0)
-        return ONNX_INFER_OK;
-    if (fact->shape.rank != t->rank) {
-        char got[200], declared[400];
-        oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "input '%s' is given rank %d (%s), expected rank %d: the model declares %s", name,
-                (int)t->rank, oi_dims_text(t->rank, t->dim, got, sizeof got), (int)fact->shape.rank,
-                oi_fact_text(f->graph->syms, fact, declared, sizeof declared));
-        oi_error_at_tensor(name);
-        return oi_error_at_axis(-1, t->rank, fact->shape.rank);
-    }
-    for (int32_t d = 0; d < t->rank; d++)
-        OI_TRY(check_dim(c, i, d));
-    return ONNX_INFER_OK;
-}
+/* --- runs in contexts that the plan keeps -------------------------------------------------------------------------------- */
 
-static oi_status run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni, const onnx_infer_value *const *in,
-                     size_t no, onnx_infer_value **out)
-{
-    const onnx_infer_plan *p = c->plan;
-    const oi_onnx_model *f = p->model->file;
-    size_t nsym = oi_symtab_count(f->graph->syms);
-    oi_run_state state = {.engine = &p->engine, .start_ns = oi_clock_ns()};
-    OI_FAIL_IF(ni > f->ninput, ONNX_INFER_E_INVALID_ARGUMENT, "%zu inputs are given; the model has %u", ni, f->ninput);
-    OI_FAIL_IF(no > f->noutput, ONNX_INFER_E_INVALID_ARGUMENT, "%zu outputs are asked for; the model has %u", no, f->noutput);
-    for (size_t i = 0; i < nsym; i++)
-        c->bound[i] = -1;
-    for (uint32_t i = 0; i < f->ninput; i++)
-        OI_TRY(check_input(c, i, i < ni ? in[i] : NULL));
-    if (ro) {
-        state.cancel = ro->cancel;
-        state.deadline_ns = ro->deadline_ns && ro->deadline_ns < UINT64_MAX - state.start_ns
-                                ? state.start_ns + ro->deadline_ns : 0;
-        state.profile = ro->profile;
-        state.seed = ro->seed;
-        if (ro->profile)
-            OI_TRY(oi_profile_reset(ro->profile));
-    }
-    return oi_frame_run(c->frame, &state, f->ninput, c->arg, no, out);
-}
-
-oi_status oi_session_run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni, const onnx_infer_value *const *in,
+oi_status oi_session_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni, const onnx_infer_value *const *in,
                          size_t no, onnx_infer_value **out)
 {
-    OI_FAIL_IF(atomic_flag_test_and_set_explicit(&c->busy, memory_order_acquire), ONNX_INFER_E_BUSY,
-               "the context is in use by another run; give each thread its own");
-    oi_status st = run(c, ro, ni, in, no, out);
-    atomic_flag_clear_explicit(&c->busy, memory_order_release);
+    onnx_infer_context *c = NULL;
+    pthread_mutex_lock(&p->lock);
+    if (p->nidle)
+        c = p->idle[--p->nidle];
+    pthread_mutex_unlock(&p->lock);
+    if (!c)
+        OI_TRY(oi_context_create(p, true, &c));
+    oi_status st = oi_context_run(c, ro, ni, in, NULL, no, out);
+    pthread_mutex_lock(&p->lock);
+    bool kept = p->nidle < p->idle_cap;
+    if (kept)
+        p->idle[p->nidle++] = c;
+    pthread_mutex_unlock(&p->lock);
+    if (!kept)
+        oi_context_free(c);
     return st;
 }
 
-/* Values in the model's order from values by name. */
-static oi_status order_by_name(const onnx_infer_port *port, size_t nport, const char *what, size_t n, const char *const *name,
-                               const onnx_infer_value *const *value, const onnx_infer_value **ordered, size_t *index,
-                               bool *taken)
+/* --- shapes before a run ---------------------------------------------------------------------------------------------------- */
+
+/* Facts of the inputs of the typed graph, from x->arg. */
+static void give_facts(const oi_inputs *x, oi_fact *fact, const oi_fact **given)
 {
-    for (size_t i = 0; i < n; i++) {
-        OI_FAIL_IF(!name[i], ONNX_INFER_E_INVALID_ARGUMENT, "the name of %s %zu is NULL", what, i);
-        int64_t at = oi_model_find_port(port, nport, name[i]);
-        OI_FAIL_IF(at < 0, ONNX_INFER_E_NOT_FOUND, "the model has no %s called '%s'", what, name[i]);
-        OI_FAIL_IF(taken[at], ONNX_INFER_E_INVALID_ARGUMENT, "%s '%s' is named twice", what, name[i]);
-        taken[at] = true;
-        ordered[at] = value[i];
-        index[i] = (size_t)at;
+    const onnx_infer_plan *p = x->plan;
+    for (uint32_t i = 0; i < p->model->file->ninput; i++) {
+        const oi_tensor *t = x->arg[i].tensor ? x->arg[i].tensor : x->arg[i].value ? NULL : p->fixed[i];
+        given[i] = NULL;
+        if (!t)
+            continue;
+        fact[i] = oi_fact_tensor(t->dtype, t->rank, t->dim);
+        fact[i].konst = x->arg[i].tensor ? NULL : t;
+        given[i] = &fact[i];
     }
-    return ONNX_INFER_OK;
 }
 
-oi_status oi_session_run_named(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni, const char *const *in_names,
-                               const onnx_infer_value *const *in, size_t no, const char *const *out_names,
-                               onnx_infer_value **out)
+static oi_status tell_shape(const oi_fact *fact, const char *name, int32_t *rank, int64_t *dims, int32_t cap)
 {
-    const onnx_infer_model *m = c->plan->model;
-    const oi_alloc *a = &c->plan->engine.alloc;
-    size_t nin = m->file->ninput, nout = m->file->noutput, most = nin + nout;
-    const onnx_infer_value **ordered = oi_alloc_array(a, most + 1, sizeof *ordered);
-    size_t *index = oi_alloc_array(a, ni + no + 1, sizeof *index);
-    bool *taken = oi_alloc_array(a, most + 1, sizeof *taken);
-    oi_status st = ordered && index && taken ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
-    if (st == ONNX_INFER_OK)
-        st = order_by_name(m->input, nin, "input", ni, in_names, in, ordered, index, taken);
-    if (st == ONNX_INFER_OK)
-        st = order_by_name(m->output, nout, "output", no, out_names, (const onnx_infer_value *const *)out, ordered + nin,
-                           index + ni, taken + nin);
+    bool open = fact->kind != ONNX_INFER_TENSOR || fact->shape.rank < 0;
+    *rank = open ? -1 : fact->shape.rank;
+    OI_FAIL_IF(*rank > cap, ONNX_INFER_E_BUFFER_TOO_SMALL, "output '%s' has rank %d; there is room for %d dims", name, (int)*rank,
+               (int)cap);
+    for (int32_t d = 0; d < *rank; d++) {
+        bool known = oi_dim_is_number(fact->shape.dim[d]);
+        dims[d] = known ? fact->shape.dim[d] : -1;
+        open = open || !known;
+    }
+    if (!open)
+        return ONNX_INFER_OK;
+    oi_fail(ONNX_INFER_E_DATA_DEPENDENT, "the shape of output '%s' depends on what the inputs hold", name);
+    return oi_error_at_tensor(name);
+}
+
+/* The graph's facts with inputs of the shapes in x. */
+static oi_status infer_output(oi_inputs *x, size_t output, int32_t *rank, int64_t *dims, int32_t cap)
+{
+    const onnx_infer_plan *p = x->plan;
+    const oi_alloc *a = &p->engine.alloc;
+    const oi_onnx_model *f = p->model->file;
+    oi_fact *fact = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *fact);
+    const oi_fact **given = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *given);
+    bool *want = oi_alloc_array(a, (size_t)f->noutput + 1, sizeof *want);
+    oi_graph *g = NULL;
+    oi_status st = fact && given && want ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
     if (st == ONNX_INFER_OK) {
-        onnx_infer_value **made = (onnx_infer_value **)(ordered + nin);
-        st = oi_session_run(c, ro, nin, ordered, nout, made);
-        for (size_t i = 0; st == ONNX_INFER_OK && i < no; i++)
-            out[i] = made[index[ni + i]];
-        for (size_t i = 0; st == ONNX_INFER_OK && i < nout; i++) {
-            if (!taken[nin + i])
-                oi_value_release(made[i]);
+        give_facts(x, fact, given);
+        want[output] = true;
+        st = oi_optimize_for(a, f->graph, x->bound, given, OI_STAGE_TYPED, NULL, want, NULL, &g);
+    }
+    if (st == ONNX_INFER_OK)
+        st = tell_shape(&g->value[g->output[0]].fact, f->output[output].name, rank, dims, cap);
+    oi_graph_destroy(g);
+    oi_free_mem(a, fact);
+    oi_free_mem(a, given);
+    oi_free_mem(a, want);
+    return st;
+}
+
+oi_status oi_session_output_shape(const onnx_infer_plan *p, size_t n, const int32_t *ranks, const int64_t *const *dims,
+                                  size_t output, int32_t *rank, int64_t *out_dims, int32_t cap)
+{
+    const oi_onnx_model *f = p->model->file;
+    const oi_alloc *a = &p->engine.alloc;
+    OI_FAIL_IF(n > f->ninput, ONNX_INFER_E_INVALID_ARGUMENT, "%zu inputs are given; the model has %u", n, f->ninput);
+    OI_FAIL_IF(output >= f->noutput, ONNX_INFER_E_NOT_FOUND, "output %zu is asked for; the model has %u", output, f->noutput);
+    oi_tensor *tensor = oi_alloc_array(a, n + 1, sizeof *tensor);
+    onnx_infer_value other = {.kind = ONNX_INFER_SEQUENCE}; /* stands for whatever is no tensor */
+    oi_inputs x;
+    oi_status st = tensor ? oi_inputs_create(p, &x) : ONNX_INFER_E_OUT_OF_MEMORY;
+    if (!tensor)
+        return st;
+    for (uint32_t i = 0; st == ONNX_INFER_OK && i < f->ninput; i++) {
+        if (p->input[i].kind != ONNX_INFER_TENSOR) {
+            x.arg[i].value = &other;
+        } else if (i < n && ranks[i] >= 0) {
+            st = oi_tensor_describe(&tensor[i], p->input[i].dtype, ranks[i], dims[i]);
+            x.arg[i].tensor = &tensor[i];
         }
     }
-    oi_free_mem(a, ordered);
-    oi_free_mem(a, index);
-    oi_free_mem(a, taken);
+    if (st == ONNX_INFER_OK)
+        st = oi_inputs_check(&x);
+    if (st == ONNX_INFER_OK)
+        st = infer_output(&x, output, rank, out_dims, cap);
+    oi_inputs_destroy(&x);
+    oi_free_mem(a, tensor);
     return st;
 }

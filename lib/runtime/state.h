@@ -11,6 +11,7 @@ typedef struct {
     size_t *charged;          /* by value id: bytes of it in run->heap_bytes */
     oi_frame ***child;        /* by step, by subgraph; made when first needed */
     oi_tensor *out_tensor;    /* by output: storage where the caller gave none */
+    uint8_t *origin;          /* by output: whose value it is, in this run */
     oi_value_id *patch;       /* values that live in inputs and outputs */
     oi_value_id *heap;        /* values that live on the heap */
     uint32_t npatch, nheap;
@@ -27,8 +28,7 @@ struct oi_frame {
     const oi_engine *engine;
     oi_state **state; /* OI_FRAME_STATES, NULL where free */
     int64_t *key;
-    char *arena;
-    size_t arena_bytes, arena_peak;
+    oi_arena_memory *memory, own_memory;
     uint64_t clock;
 };
 

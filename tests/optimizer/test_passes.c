@@ -407,7 +407,7 @@ START_TEST(specialized_graphs_know_their_sizes)
     ck_assert(oi_dim_find_symbol(g->syms, "M", &sym));
     bound[sym] = 5;
     ck_assert_uint_le(oi_symtab_count(g->syms), 64);
-    ck_assert_int_eq(oi_optimize_for(NULL, g, bound, NULL, OI_STAGE_LOWERED, target(), &copy), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_optimize_for(NULL, g, bound, NULL, OI_STAGE_LOWERED, target(), NULL, NULL, &copy), ONNX_INFER_OK);
     char *ops = graph_ops(copy);
     ck_assert_str_eq(ops, "Reshape Neg");
     free(ops);
@@ -450,7 +450,7 @@ START_TEST(each_failed_allocation_is_survived)
     for (oi_status status = ONNX_INFER_E_OUT_OF_MEMORY; status; n++) {
         allocations_left = n;
         allocations_live = 0;
-        status = oi_optimize_for(&scarce, g, NULL, NULL, OI_STAGE_LOWERED, target(), &out);
+        status = oi_optimize_for(&scarce, g, NULL, NULL, OI_STAGE_LOWERED, target(), NULL, NULL, &out);
         ck_assert_msg(!status || status == ONNX_INFER_E_OUT_OF_MEMORY, "allocation %ld: %s", n, oi_error_current()->message);
         if (!status)
             oi_graph_destroy(out);

@@ -48,7 +48,7 @@ static void run_many(oi_pool *p, size_t n)
 START_TEST(every_task_runs_once)
 {
     oi_pool *p;
-    ck_assert_int_eq(oi_pool_create(NULL, (size_t)_i, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, (size_t)_i, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     for (int round = 0; round < 300; round++) {
         if (round % 3 == 0)
             oi_pool_begin(p);
@@ -74,7 +74,7 @@ static oi_status fail_some(void *arg, size_t task, size_t thread)
 START_TEST(failure_reaches_the_caller)
 {
     oi_pool *p;
-    ck_assert_int_eq(oi_pool_create(NULL, (size_t)_i, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, (size_t)_i, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     for (int round = 0; round < 100; round++) {
         memset(oi_error_current(), 0, sizeof(oi_error));
         ck_assert_int_eq(oi_pool_run(p, 1000, fail_some, NULL), ONNX_INFER_E_INVALID_ARGUMENT);
@@ -111,7 +111,7 @@ START_TEST(loops_nest)
 {
     oi_pool *p;
     atomic_int total = 0;
-    ck_assert_int_eq(oi_pool_create(NULL, 4, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, 4, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     ck_assert_int_eq(oi_pool_run(p, 100, outer, &(nest){p, &total}), ONNX_INFER_OK);
     ck_assert_int_eq(atomic_load(&total), 1000);
     oi_pool_release(p);
@@ -132,7 +132,7 @@ START_TEST(several_callers_share)
 {
     oi_pool *p;
     pthread_t t[4];
-    ck_assert_int_eq(oi_pool_create(NULL, 3, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, 3, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     for (int i = 0; i < 4; i++)
         ck_assert(!pthread_create(&t[i], NULL, caller, p));
     for (int i = 0; i < 4; i++)
@@ -144,7 +144,7 @@ END_TEST
 START_TEST(fork_starts_anew)
 {
     oi_pool *p;
-    ck_assert_int_eq(oi_pool_create(NULL, 3, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, 3, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     run_many(p, 100);
 #ifdef __SANITIZE_ADDRESS__
     /* The sanitizer's runtime does not survive a fork while one of our workers is still inside its start. */
@@ -170,7 +170,7 @@ END_TEST
 START_TEST(idle_workers_sleep)
 {
     oi_pool *p;
-    ck_assert_int_eq(oi_pool_create(NULL, 4, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, 4, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     oi_pool_begin(p);
     run_many(p, 100); /* the run stays open: the spin is bounded */
     nanosleep(&(struct timespec){0, 20000000}, NULL);
@@ -197,7 +197,7 @@ START_TEST(workers_follow_the_callers_environment)
 {
 #if defined(__SSE2__) || defined(__aarch64__)
     oi_pool *p;
-    ck_assert_int_eq(oi_pool_create(NULL, 3, &p), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_pool_create(NULL, 3, OI_POOL_SPIN_NS, &p), ONNX_INFER_OK);
     for (int i = 0; i < 50; i++) {
         bool flush = i & 1;
         oi_fpenv old = 0;
