@@ -180,6 +180,24 @@ typedef void oi_pool_fn(const oi_pool_shape *s, const float *x, float *y, size_t
 typedef void oi_dot_rows_fn(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y);
 
 /*
+ * A part of n scores of each of `rows` rows, ld floats apart, becomes exp(x - max) in place, where max[r] is the largest
+ * score of the row up to here: the larger of max[r] and this part's. What was summed before must be multiplied by
+ * factor[r]; sum[r], the sum of the exponentials, has been. Start with max -inf and sum 0. Scores of -inf become 0, also
+ * where a row has nothing else (max stays -inf then, and sum 0); NaN makes the whole row NaN.
+ */
+typedef struct oi_soften_args {
+    size_t rows, n;
+    float *x;
+    size_t ld;
+    float *max, *sum, *factor;
+} oi_soften_args;
+typedef void oi_soften_fn(const oi_soften_args *args);
+
+/* x[r][i] stays where mask[r * mask_ld + i] is true (false with `inverted`) and becomes `fill` elsewhere. */
+typedef void oi_keep_fn(size_t rows, size_t n, const uint8_t *mask, size_t mask_ld, bool inverted, float fill, float *x,
+                        size_t ld);
+
+/*
  * The register-tile kernel under conv and gemm (use those; this is for the drivers in this directory). It
  * computes C[r][j] = act(alpha * sum(A[r][i] * B[i][j]) + bias[j] + row_bias[r] + beta * residual[r][j]) for
  * mr rows and nv vectors of columns, holding the tile in registers over the whole reduction. Reduction: tap t
@@ -255,6 +273,8 @@ typedef struct oi_kernels {
     oi_lane_sum_fn *lane_sum;
     oi_pool_fn *pool;
     oi_dot_rows_fn *dot_rows;
+    oi_soften_fn *soften;
+    oi_keep_fn *keep;
 } oi_kernels;
 
 /*

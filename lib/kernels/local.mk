@@ -3,6 +3,8 @@
 #   isa_sources += lib/kernels/isa/x.c   compiled for each instruction set of this build, with
 #                                        -DOI_KERN_<GENERIC|SSE2|AVX2|AVX512|NEON>
 # config.h has OI_HAVE_ISA_<SSE2|AVX2|AVX512|NEON> for the sets beside generic.
+core_sources += lib/kernels/attention.c
+core_sources += lib/kernels/attention.h
 core_sources += lib/kernels/conv.c
 core_sources += lib/kernels/conv.h
 core_sources += lib/kernels/gemm.c
@@ -11,6 +13,7 @@ core_sources += lib/kernels/kernels.c
 core_sources += lib/kernels/kernels.h
 core_sources += lib/kernels/panel.h
 
+isa_sources += lib/kernels/isa/scores.c
 isa_sources += lib/kernels/isa/binary.c
 isa_sources += lib/kernels/isa/depthwise.c
 isa_sources += lib/kernels/isa/isa.h

@@ -44,6 +44,10 @@ oi_status oi_rule_clip(oi_rewrite *rw, oi_node_id id);           /* Min(Max(x, a
 oi_status oi_rule_gelu_erf(oi_rewrite *rw, oi_node_id id);       /* x * (1 + Erf(x / sqrt 2)) / 2 -> Gelu(x) */
 oi_status oi_rule_gelu_tanh(oi_rewrite *rw, oi_node_id id);      /* x * (1 + Tanh(c (x + 0.044715 x^3))) / 2 -> Gelu(x) */
 
+/* fuse_attention.c: while lowering, as it needs sizes */
+oi_status oi_rule_attention_pieces(oi_rewrite *rw, oi_node_id id);   /* MatMul(Softmax(MatMul(q, k) ...), v) -> AttentionStrided */
+oi_status oi_rule_attention_operator(oi_rewrite *rw, oi_node_id id); /* Attention -> AttentionStrided */
+
 /* fuse_layernorm.c */
 oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) / sqrt(var + eps) -> LayerNormalization(x, 1) */
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */

@@ -1,6 +1,7 @@
 /* Random small graphs compute the same before and after the passes, on every instruction set.
  *   test_random [COUNT [SEED]]   a failing graph is printed with its seed, which replays it: test_random 1 SEED */
 #include "graph_text.h"
+#include "random_attention.h"
 
 #include "ops/infer.h"
 
@@ -325,7 +326,7 @@ static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const 
 
 static int try_seed(uint64_t seed)
 {
-    char *text = make_graph(seed);
+    char *text = seed % 4 == 0 ? make_attention_graph(seed) : make_graph(seed);
     oi_tensor expected[2] = {0};
     oi_graph *g = graph_from_text(text);
     int faults = graph_evaluate(g, seed, 3, expected) ? 1 : 0;

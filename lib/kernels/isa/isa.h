@@ -24,5 +24,7 @@ oi_scale_shift_fn OI_KNAME(scale_shift);
 oi_lane_sum_fn OI_KNAME(lane_sum);
 oi_pool_fn OI_KNAME(pool);
 oi_dot_rows_fn OI_KNAME(dot_rows);
+oi_soften_fn OI_KNAME(soften);
+oi_keep_fn OI_KNAME(keep);
 
 #endif

@@ -40,4 +40,6 @@ const oi_kernels OI_KNAME(kernels) = {
     .lane_sum = OI_KNAME(lane_sum),
     .pool = OI_KNAME(pool),
     .dot_rows = OI_KNAME(dot_rows),
+    .soften = OI_KNAME(soften),
+    .keep = OI_KNAME(keep),
 };

@@ -1,0 +1,121 @@
+/* Which spellings of attention become one step and which stay; each lowered graph still computes the same on every
+ * instruction set. */
+#include "graph_text.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *name, *graph, *ops; /* ops: of the lowered graph, in topological order */
+} lowered_case;
+
+#define QKV_4D "input q float32 2x3x5x8\n input k float32 2x3x7x8\n input v float32 2x3x7x4\n"
+#define K_TURNED "kt = Transpose(k) {perm=[0,1,3,2]}\n"
+
+static const lowered_case cases[] = {
+    {"attention", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y", "AttentionStrided"},
+    {"attention with scale, mask and heads side by side",
+     "input q float32 2x5x24\n input k float32 2x7x24\n input v float32 2x7x24\n input m float32 2x1x1x7\n const h int64 4 = 2 -1 3 8\n"
+     "const f int64 3 = 2 5 24\n const c float32 scalar = 2.8\n q1 = Reshape(q, h)\n q2 = Transpose(q1) {perm=[0,2,1,3]}\n"
+     "k1 = Reshape(k, h)\n k2 = Transpose(k1) {perm=[0,2,3,1]}\n v1 = Reshape(v, h)\n v2 = Transpose(v1) {perm=[0,2,1,3]}\n"
+     "s = MatMul(q2, k2)\n s1 = Div(s, c)\n s2 = Add(s1, m)\n p = Softmax(s2)\n y = MatMul(p, v2)\n y1 = Transpose(y) {perm=[0,2,1,3]}\n"
+     "y2 = Reshape(y1, f)\n output y2", "AttentionStrided"},
+    {"attention out of one projection, by Split",
+     "input x float32 2x5x6\n const w float32 6x72 random\n const h int64 4 = 2 5 3 8\n const f int64 3 = 2 5 24\n a = MatMul(x, w)\n"
+     "q, k, v = Split(a) {axis=-1, num_outputs=3}\n q1 = Reshape(q, h)\n q2 = Transpose(q1) {perm=[0,2,1,3]}\n"
+     "k1 = Reshape(k, h)\n k2 = Transpose(k1) {perm=[0,2,3,1]}\n v1 = Reshape(v, h)\n v2 = Transpose(v1) {perm=[0,2,1,3]}\n"
+     "s = MatMul(q2, k2)\n p = Softmax(s)\n y = MatMul(p, v2)\n y1 = Transpose(y) {perm=[0,2,1,3]}\n y2 = Reshape(y1, f)\n output y2",
+     "GemmPacked AttentionStrided"},
+    {"attention with a choice and zeros for NaN",
+     QKV_4D "input m float32 1x1x5x7\n const z float32 scalar = 0\n const low float32 scalar = -inf\n" K_TURNED
+     "c = Greater(m, z)\n s = MatMul(q, kt)\n t = Where(c, s, low)\n p = Softmax(t)\n n = IsNaN(p)\n g = Where(n, z, p)\n"
+     "y = MatMul(g, v)\n output y", "Greater AttentionStrided"},
+    {"attention with a choice as a sum",
+     QKV_4D "input m float32 1x1x5x7\n const z float32 scalar = 0\n const low float32 scalar = -3.4028235e38\n" K_TURNED
+     "c = Greater(m, z)\n b = Where(c, z, low)\n s = MatMul(q, kt)\n t = Add(s, b)\n p = Softmax(t)\n y = MatMul(p, v)\n output y",
+     "Greater AttentionStrided"},
+    {"attention with two masks in heads folded into the batch",
+     "input q float32 6x5x8\n input k float32 6x7x8\n input v float32 6x7x4\n input m float32 2x1x5x7\n input b float32 1x3x5x7\n"
+     "const u int64 4 = 2 3 5 7\n const f int64 3 = 6 5 7\n kt = Transpose(k) {perm=[0,2,1]}\n s = MatMul(q, kt)\n s1 = Reshape(s, u)\n"
+     "s2 = Add(s1, b)\n s3 = Add(s2, m)\n s4 = Reshape(s3, f)\n p = Softmax(s4) {axis=2}\n y = MatMul(p, v)\n output y",
+     "AttentionStrided"},
+    {"attention with shared keys",
+     "input q float32 2x4x5x8\n input k float32 2x2x7x8\n input v float32 2x2x7x8\n const u int64 5 = 2 2 1 7 8\n"
+     "const e int64 5 = 2 2 2 7 8\n const f int64 4 = 2 4 7 8\n k1 = Reshape(k, u)\n k2 = Expand(k1, e)\n k3 = Reshape(k2, f)\n"
+     "v1 = Reshape(v, u)\n v2 = Expand(v1, e)\n v3 = Reshape(v2, f)\n kt = Transpose(k3) {perm=[0,1,3,2]}\n s = MatMul(q, kt)\n"
+     "p = Softmax(s)\n y = MatMul(p, v3)\n output y", "AttentionStrided"},
+    {"attention behind past keys and values",
+     QKV_4D "input pk float32 2x3x2x8\n input pv float32 2x3x2x4\n k1 = Concat(pk, k) {axis=2}\n v1 = Concat(pv, v) {axis=2}\n"
+     "kt = Transpose(k1) {perm=[0,1,3,2]}\n s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v1)\n output y\n output k1\n output v1",
+     "Concat Concat AttentionStrided"},
+    {"attention whose weights are wanted stays",
+     QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y\n output p", "Transpose MatMul Softmax MatMul"},
+    {"softmax along rows stays", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s) {axis=2}\n y = MatMul(p, v)\n output y",
+     "Transpose MatMul Softmax MatMul"},
+    {"softmax between constant weights stays",
+     "input x float32 5x8\n const a float32 8x7 random\n const b float32 7x4 random\n s = MatMul(x, a)\n p = Softmax(s)\n y = MatMul(p, b)\n"
+     "output y", "GemmPacked Softmax GemmPacked"},
+    {"a product of masked and scaled scores stays",
+     QKV_4D "input m float32 5x7\n const c float32 scalar = 0.5\n" K_TURNED
+     "s = MatMul(q, kt)\n t = Add(s, m)\n u = Mul(t, c)\n p = Softmax(u)\n y = MatMul(p, v)\n output y",
+     "Transpose MatMul Add Mul Softmax MatMul"},
+    {"operator with heads side by side",
+     "input q float32 2x5x24\n input k float32 2x7x24\n input v float32 2x7x24\n input m bool 5x7\n"
+     "y = Attention(q, k, v, m) {q_num_heads=3, kv_num_heads=3, scale=0.4}\n output y", "AttentionStrided"},
+    {"operator with shared keys, causal, capped",
+     "input q float32 2x4x5x8\n input k float32 2x2x7x8\n input v float32 2x2x7x6\n"
+     "y = Attention(q, k, v) {is_causal=1, softcap=3.0}\n output y", "AttentionStrided"},
+    {"operator with past keys, which go on",
+     "input q float32 2x5x24\n input k float32 2x3x24\n input v float32 2x3x12\n input pk float32 2x3x4x8\n input pv float32 2x3x4x4\n"
+     "y, nk, nv = Attention(q, k, v, _, pk, pv) {q_num_heads=3, kv_num_heads=3, is_causal=1}\n output y\n output nk\n output nv",
+     "Reshape Transpose Concat Reshape Transpose Concat AttentionStrided"},
+    {"operator whose scores are wanted stays",
+     "input q float32 2x4x5x8\n y, nk, nv, s = Attention(q, q, q)\n output y\n output s", "Attention"},
+};
+
+START_TEST(lowers_as_it_should)
+{
+    const lowered_case *c = &cases[_i];
+    oi_tensor want[4] = {0}, got[4] = {0};
+    oi_graph *before = graph_from_text(c->graph);
+    ck_assert_int_eq(graph_evaluate(before, 7, 5, want), ONNX_INFER_OK);
+    for (oi_cpu_isa isa = 0; isa < OI_ISA_COUNT; isa++) {
+        oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
+        oi_optimize_options o = {.strict = true};
+        if (!oi_cpu_isa_available(isa) || target.kernels->isa != isa)
+            continue;
+        oi_graph *g = graph_from_text(c->graph);
+        oi_status status = oi_optimize_with(g, OI_STAGE_LOWERED, &target, &o);
+        ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+        char *ops = graph_ops(g);
+        ck_assert_msg(strcmp(ops, c->ops) == 0, "%s: got '%s', expected '%s'", c->name, ops, c->ops);
+        free(ops);
+        status = graph_evaluate(g, 7, 5, got);
+        ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+        for (uint32_t i = 0; i < g->noutput; i++) {
+            double differ = tensors_differ(&want[i], &got[i]);
+            ck_assert_msg(differ < 1e-5, "%s, %s: output %u differs by %g", c->name, oi_cpu_isa_name(isa), i, differ);
+        }
+        for (int i = 0; i < 4; i++)
+            oi_tensor_clear(&got[i]);
+        oi_graph_destroy(g);
+    }
+    for (int i = 0; i < 4; i++)
+        oi_tensor_clear(&want[i]);
+    oi_graph_destroy(before);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("attention");
+    TCase *t = tcase_create("attention");
+    tcase_add_loop_test(t, lowers_as_it_should, 0, (int)(sizeof cases / sizeof *cases));
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
