@@ -59,7 +59,7 @@ static const lowered_case cases[] = {
     {"a product of masked and scaled scores stays",
      QKV_4D "input m float32 5x7\n const c float32 scalar = 0.5\n" K_TURNED
      "s = MatMul(q, kt)\n t = Add(s, m)\n u = Mul(t, c)\n p = Softmax(u)\n y = MatMul(p, v)\n output y",
-     "Transpose MatMul Add Mul Softmax MatMul"},
+     "Transpose MatMul Fused Softmax MatMul"},
     {"operator with heads side by side",
      "input q float32 2x5x24\n input k float32 2x7x24\n input v float32 2x7x24\n input m bool 5x7\n"
      "y = Attention(q, k, v, m) {q_num_heads=3, kv_num_heads=3, scale=0.4}\n output y", "AttentionStrided"},
