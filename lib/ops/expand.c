@@ -103,16 +103,23 @@ oi_value_id oi_expand_node(oi_expand *x, const char *op, const char *attrs, uint
     return out;
 }
 
-oi_value_id oi_expand_same(oi_expand *x, const char *name, uint32_t nin, const oi_value_id *in)
+void oi_expand_same_nodes(oi_expand *x, const char *name, uint32_t nin, const oi_value_id *in, uint32_t n, oi_value_id *out)
 {
     const oi_op *op = find(name);
-    oi_value_id out = OI_NONE;
     void *attr;
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = OI_NONE;
     if (x->status)
-        return OI_NONE;
+        return;
     oi_expand_fail(x, oi_attr_parse_raw(x->im->g->arena, op, x->im->attr, x->im->nattr, &attr));
     if (!x->status)
-        append(x, op, attr, nin, in, 1, &out);
+        append(x, op, attr, nin, in, n, out);
+}
+
+oi_value_id oi_expand_same(oi_expand *x, const char *op, uint32_t nin, const oi_value_id *in)
+{
+    oi_value_id out;
+    oi_expand_same_nodes(x, op, nin, in, 1, &out);
     return out;
 }
 

@@ -40,6 +40,7 @@ void oi_expand_nodes(oi_expand *x, const char *op, const char *attrs, uint32_t n
 /* Appends a node that has the attributes of the one being imported as they stand in the file (hooks may drop and set some
  * before), for operators that these go on to. */
 oi_value_id oi_expand_same(oi_expand *x, const char *op, uint32_t nin, const oi_value_id *in);
+void oi_expand_same_nodes(oi_expand *x, const char *op, uint32_t nin, const oi_value_id *in, uint32_t n, oi_value_id *out);
 /* Text in the graph's arena; "" after a failure. */
 const char *oi_expand_text(oi_expand *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "name=" and a float that reads back as the same, for oi_expand_text's %s. */

@@ -7,6 +7,7 @@ core_sources += lib/ops/contrib_activation.c
 core_sources += lib/ops/contrib_attention.c
 core_sources += lib/ops/contrib_fused.c
 core_sources += lib/ops/contrib_norm.c
+core_sources += lib/ops/contrib_quantized.c
 core_sources += lib/ops/custom.c
 core_sources += lib/ops/custom.h
 core_sources += lib/ops/dtypes.h

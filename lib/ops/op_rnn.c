@@ -45,6 +45,11 @@ static double activation(const oi_rnn_activation *a, double x)
 #undef NAME
 #undef T
 
+void oi_rnn_coarsen(int64_t n, const float *v, float *out)
+{
+    rnn_coarsen_float(n, v, out);
+}
+
 #define OFFSET(field) ((uint16_t)offsetof(oi_rnn_attr, field))
 #define COMMON_ATTRS                                                                                          \
     {.name = "activation_alpha", .type = OI_ATTR_FLOATS, .offset = OFFSET(activation_alpha)},                 \
@@ -76,7 +81,7 @@ static oi_status import_rnn(oi_import *im)
 
 static oi_rnn_kind kind_of(const oi_op *op)
 {
-    return op == &oi_op_LSTM ? OI_RNN_LSTM : op == &oi_op_GRU ? OI_RNN_GRU : OI_RNN_PLAIN;
+    return op == &oi_op_LSTM || op == &oi_op_oi_LSTMCoarse ? OI_RNN_LSTM : op == &oi_op_GRU ? OI_RNN_GRU : OI_RNN_PLAIN;
 }
 
 static const int64_t gate_count[] = {[OI_RNN_PLAIN] = 1, [OI_RNN_GRU] = 3, [OI_RNN_LSTM] = 4};
@@ -135,6 +140,7 @@ oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor 
     const oi_tensor *x = in[0], *w = in[1], *r = in[2];
     memset(s, 0, sizeof *s);
     s->kind = kind_of(op);
+    s->coarse = op == &oi_op_oi_LSTMCoarse;
     s->gates = gate_count[s->kind];
     s->dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
     s->reverse[0] = a->direction == OI_RNN_REVERSE;
@@ -270,4 +276,10 @@ const oi_op oi_op_LSTM = {
     .name = "LSTM", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
     .attrs = lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = infer, .eval = eval,
     .prepare = oi_rnn_prepare,
+};
+
+/* The LSTM whose recurrent product was quantised: what DynamicQuantizeLSTM becomes. */
+const oi_op oi_op_oi_LSTMCoarse = {
+    .name = "LSTMCoarse", .domain = "onnx_infer", .since = 1, .newest = 1, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
+    .attrs = lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .infer = infer, .eval = eval, .prepare = oi_rnn_prepare,
 };

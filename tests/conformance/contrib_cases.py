@@ -265,3 +265,111 @@ def contrib_rotary(d):
     return case.output(case.node("RotaryEmbedding", data, case.input(places), case.constant(np.cos(angles)), case.constant(np.sin(angles)), domain=MS,
                                  interleaved=d.int(0, 1), num_heads=heads if partial or d.flip() else None,
                                  rotary_embedding_dim=turned if partial else None))
+
+
+# --- quantised -----------------------------------------------------------------------------------------------------
+
+
+def quantised(d, shape, dtype):
+    return d.rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)
+
+
+def scaled(case, dtype, spread=0.05):
+    """A scale and a zero point, as constants; now and then no zero point."""
+    d = case.draw
+    return [case.constant(np.float32(d.rng.uniform(0.2, 1) * spread)), case.constant(quantised(d, [], dtype) // dtype(2))]
+
+
+@generator
+def contrib_qlinear(d):
+    case, dtype = Case(d), d.pick(np.uint8, np.int8)
+    case.atol = 1  # a value half way between two steps
+    op = d.pick("Add", "Mul", "Sigmoid", "LeakyRelu", "Softmax", "Where", "Concat", "AveragePool", "GlobalAveragePool")
+    shape = d.shape(1, 4, 4000, zero=False)
+    if op in ("Add", "Mul"):
+        inputs = [case.input(quantised(d, shape, dtype)), *scaled(case, dtype), case.weight(quantised(d, d.broadcast(shape), dtype)),
+                  *scaled(case, dtype), *scaled(case, dtype, 0.2)]
+        return case.output(case.node("QLinear" + op, *inputs, domain=MS))
+    if op == "Where":
+        inputs = [case.input(d.values(d.broadcast(shape), "bool")), case.input(quantised(d, shape, dtype)), *scaled(case, dtype),
+                  case.input(quantised(d, d.broadcast(shape), dtype)), *scaled(case, dtype), *scaled(case, dtype, 0.1)]
+        return case.output(case.node("QLinearWhere", *inputs, domain=MS))
+    if op == "Concat":
+        axis = d.int(-len(shape), len(shape) - 1)
+        inputs = scaled(case, dtype, 0.1)
+        for _ in range(d.int(1, 4)):
+            part = list(shape)
+            part[axis] = d.int(1, 5)
+            inputs += [case.input(quantised(d, part, dtype)), *scaled(case, dtype)]
+        return case.output(case.node("QLinearConcat", *inputs, domain=MS, axis=axis))
+    if op in ("Sigmoid", "LeakyRelu"):
+        return case.output(case.node("QLinear" + op, case.input(quantised(d, shape, dtype)), *scaled(case, dtype), *scaled(case, dtype), domain=MS,
+                                     alpha=d.pick(None, 0.2) if op == "LeakyRelu" else None))
+    if op == "Softmax":
+        opset = d.pick(11, 13)
+        inputs = [case.input(quantised(d, shape, dtype)), *scaled(case, dtype), case.constant(np.float32(1 / 256)),
+                  case.constant(dtype(np.iinfo(dtype).min))]
+        return case.output(case.node("QLinearSoftmax", *inputs, domain=MS, axis=d.int(-len(shape), len(shape) - 1), opset=opset))
+    last = d.int(0, 1)
+    size = [d.int(5, 12), d.int(5, 12)]
+    data = case.input(quantised(d, [d.int(1, 2), *size, d.size()] if last else [d.int(1, 2), d.size(), *size], dtype))
+    inputs = [data, *scaled(case, dtype), *scaled(case, dtype)]
+    if op == "GlobalAveragePool":
+        return case.output(case.node("QLinearGlobalAveragePool", *inputs, domain=MS, channels_last=last))
+    kernel = [d.int(1, 3), d.int(1, 3)]
+    return case.output(case.node("QLinearAveragePool", *inputs, domain=MS, channels_last=last, kernel_shape=kernel,
+                                 strides=[d.int(1, 2), d.int(1, 2)], pads=[k // 2 for k in kernel * 2], count_include_pad=d.int(0, 1),
+                                 ceil_mode=d.pick(None, 0)))
+
+
+@generator
+def contrib_byte_product(d):
+    case, op = Case(d), d.pick("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QGemm")
+    m, k, n = d.size(), d.size(), d.size()
+    right = d.pick(np.uint8, np.int8)
+    left = np.int8 if op != "DynamicQuantizeMatMul" and right == np.int8 and d.flip(0.3) else np.uint8
+    columns = [n] if d.flip(0.4) else [1] if d.flip() else []
+    scale = case.constant(np.abs(d.values(columns)) / np.float32(100) + np.float32(0.001))
+    zero = case.constant(quantised(d, columns, right)) if d.flip(0.7) else ""
+    if op == "QGemm":
+        case.atol = 1
+        trans_a, trans_b = d.int(0, 1), d.int(0, 1)
+        inputs = [case.input(quantised(d, [k, m] if trans_a else [m, k], left)), case.constant(np.float32(0.02)), case.constant(quantised(d, [], left)),
+                  case.weight(quantised(d, [n, k] if trans_b else [k, n], right)), scale, zero or case.constant(np.zeros(columns, right)),
+                  case.weight(d.rng.integers(-3000, 3000, d.pick([n], [m, n], [1, n], [m, 1])).astype(np.int32)) if d.flip(0.7) else ""]
+        if d.flip():
+            inputs += [case.constant(np.float32(d.rng.uniform(0.05, 0.5))), case.constant(quantised(d, [], left))]
+        while not inputs[-1]:
+            inputs.pop()
+        return case.output(case.node(op, *inputs, domain=MS, transA=trans_a, transB=trans_b, alpha=d.pick(None, 0.5)))
+    batch = d.pick([], [2], [2, 3])
+    bias = case.weight(d.values([n])) if d.flip() else ""
+    b = case.constant(quantised(d, [k, n], right))
+    if op == "MatMulIntegerToFloat":
+        inputs = [case.input(quantised(d, [*batch, m, k], left)), b, case.constant(np.float32(0.02)), scale,
+                  case.constant(quantised(d, [], left)) if d.flip() else "", zero, bias]
+    else:
+        inputs = [case.input(d.values([*batch, m, k])), b, scale, zero, bias]
+    while not inputs[-1]:
+        inputs.pop()
+    return case.output(case.node(op, *inputs, domain=MS))
+
+
+@generator
+def contrib_lstm(d):
+    case, (length, batch, width, hidden) = Case(d), (d.int(1, 7), d.int(1, 3), d.int(1, 9), d.int(1, 17))
+    direction = d.pick("forward", "reverse", "bidirectional")
+    ways, dtype = 2 if direction == "bidirectional" else 1, d.pick(np.uint8, np.int8)
+    lengths = d.flip(0.2)
+    case.atol = 2e-4 if batch == 1 and not lengths else 0.03  # ONNX Runtime rounds all samples by one scale, without what is cut off
+    each = [ways, 4 * hidden] if d.flip(0.3) else [ways]
+    zero = np.zeros(each, dtype) if len(each) == 2 else np.full(each, 120 if dtype == np.uint8 else 3, dtype)
+    inputs = [case.input(d.values([length, batch, width])), case.constant(quantised(d, [ways, width, 4 * hidden], dtype)),
+              case.constant(quantised(d, [ways, hidden, 4 * hidden], dtype)),
+              case.constant(d.values([ways, 8 * hidden])) if d.flip(0.7) else "",
+              case.input(d.rng.integers(1, length + 1, batch).astype(np.int32)) if lengths else "",
+              *([case.input(d.values([ways, batch, hidden])), case.input(d.values([ways, batch, hidden]))] if d.flip() else ["", ""]),
+              case.constant(d.values([ways, 3 * hidden])) if d.flip(0.2) else "",
+              case.constant(np.float32(0.004) * np.abs(d.values(each)) + np.float32(0.001)), case.constant(zero),
+              case.constant(np.float32(0.004) * np.abs(d.values(each)) + np.float32(0.001)), case.constant(zero)]
+    return case.output(*case.node("DynamicQuantizeLSTM", *inputs, domain=MS, outputs=3, hidden_size=hidden, direction=direction))
