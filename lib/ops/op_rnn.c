@@ -45,9 +45,9 @@ static double activation(const oi_rnn_activation *a, double x)
 #undef NAME
 #undef T
 
-void oi_rnn_coarsen(int64_t n, const float *v, float *out)
+void oi_rnn_coarsen(int64_t rows, int64_t n, const float *v, float *out)
 {
-    rnn_coarsen_float(n, v, out);
+    rnn_coarsen_float(rows, n, n, v, out);
 }
 
 #define OFFSET(field) ((uint16_t)offsetof(oi_rnn_attr, field))
@@ -252,7 +252,11 @@ static oi_status eval(oi_eval *e)
             *results[i] = out[i].p;
         }
     }
-    OI_TRY(e->host->parallel(e, pairs, dtype == ONNX_INFER_DOUBLE ? rnn_pair_double : rnn_pair_float, &job));
+    bool wide = dtype == ONNX_INFER_DOUBLE;
+    if (s->coarse)
+        OI_TRY(e->host->parallel(e, (size_t)s->dirs, wide ? rnn_coarse_double : rnn_coarse_float, &job));
+    else
+        OI_TRY(e->host->parallel(e, pairs, wide ? rnn_pair_double : rnn_pair_float, &job));
     for (uint32_t i = 0; i < 3; i++) {
         if (out[i].p)
             oi_widen_finish(&out[i]);

@@ -39,8 +39,8 @@ typedef struct {
 /* inputs: X, W, R and the optional others as the standard numbers them; NULL where left out. */
 oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor *const *in, uint32_t nin, oi_rnn_shape *s);
 oi_status oi_rnn_prepare(oi_prepare *p);
-/* n numbers as 8 bits and a scale of their own hold them. */
-void oi_rnn_coarsen(int64_t n, const float *v, float *out);
+/* Rows of n numbers as 8 bits and one scale hold them. */
+void oi_rnn_coarsen(int64_t rows, int64_t n, const float *v, float *out);
 
 extern const oi_op oi_op_RNN, oi_op_GRU, oi_op_LSTM, oi_op_oi_LSTMCoarse;
 

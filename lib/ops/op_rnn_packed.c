@@ -125,8 +125,8 @@ static void recur(const rnn_state *s, const oi_run *r, int64_t dir)
     for (int64_t step = 0; step < q->seq; step++) {
         int64_t t = q->reverse[dir] ? q->seq - 1 - step : step;
         const float *xt = x + (size_t)t * batch * rows;
-        for (int64_t b = 0; b < q->batch && q->coarse; b++)
-            oi_rnn_coarsen(q->hidden, h + b * q->hidden, reset + b * q->hidden);
+        if (q->coarse)
+            oi_rnn_coarsen(q->batch, q->hidden, h, reset);
         multiply(&s->recurrent, q->coarse ? reset : h, s->r[dir], NULL, xt, rows, z, rows, r->thread_workspace);
         switch (q->kind) {
         case OI_RNN_PLAIN: step_plain(s, z, h); break;

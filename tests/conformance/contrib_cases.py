@@ -361,7 +361,7 @@ def contrib_lstm(d):
     direction = d.pick("forward", "reverse", "bidirectional")
     ways, dtype = 2 if direction == "bidirectional" else 1, d.pick(np.uint8, np.int8)
     lengths = d.flip(0.2)
-    case.atol = 2e-4 if batch == 1 and not lengths else 0.03  # ONNX Runtime rounds all samples by one scale, without what is cut off
+    case.atol = 0.05 if lengths else 2e-4  # ONNX Runtime rounds by a scale that leaves out what is cut off
     each = [ways, 4 * hidden] if d.flip(0.3) else [ways]
     zero = np.zeros(each, dtype) if len(each) == 2 else np.full(each, 120 if dtype == np.uint8 else 3, dtype)
     inputs = [case.input(d.values([length, batch, width])), case.constant(quantised(d, [ways, width, 4 * hidden], dtype)),
