@@ -344,6 +344,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_pool_create(int32_t threads, uint64_
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_pool_create_external(const onnx_infer_executor *e,
                                                                  onnx_infer_pool **out) ONNX_INFER_NOEXCEPT;
+/* Another reference to it, which is returned; and one given back: with the last the pool goes. */
 ONNX_INFER_API onnx_infer_pool *onnx_infer_pool_retain(onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_pool_release(onnx_infer_pool *p) ONNX_INFER_NOEXCEPT;
 
@@ -371,6 +372,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_r
  * UNSUPPORTED_VERSION, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* Another reference to it, which is returned; and one given back: with the last the model goes. */
 ONNX_INFER_API onnx_infer_model *onnx_infer_model_retain(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_model_release(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
 
@@ -422,6 +424,7 @@ ONNX_INFER_API int32_t onnx_infer_port_is_optional(const onnx_infer_port *p) ONN
  * SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o,
                                                         onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
+/* Another reference to it, which is returned; and one given back: with the last the plan goes. */
 ONNX_INFER_API onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_plan_release(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const onnx_infer_model *onnx_infer_plan_model(const onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
@@ -539,6 +542,7 @@ ONNX_INFER_API const onnx_infer_value *onnx_infer_output(const onnx_infer_contex
 
 /* How a run is done. Objects set here must outlive the run. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_create(onnx_infer_run_options **out) ONNX_INFER_NOEXCEPT;
+/* Not while a run uses it. */
 ONNX_INFER_API void onnx_infer_run_options_free(onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
 /* c NULL: none. Errors: INVALID_ARGUMENT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_cancel(onnx_infer_run_options *ro, onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
@@ -551,6 +555,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_run_options_set_seed(onnx_infer_run_
 
 /* Not fired. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_cancel_create(onnx_infer_cancel **out) ONNX_INFER_NOEXCEPT;
+/* Not while a run uses it. */
 ONNX_INFER_API void onnx_infer_cancel_free(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
 /* Any thread, also a signal handler: runs that use it end soon with ONNX_INFER_E_CANCELLED, until it is reset. */
 ONNX_INFER_API void onnx_infer_cancel_fire(onnx_infer_cancel *c) ONNX_INFER_NOEXCEPT;
@@ -558,6 +563,7 @@ ONNX_INFER_API void onnx_infer_cancel_reset(onnx_infer_cancel *c) ONNX_INFER_NOE
 
 /* The steps of the last run that it was set for. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_profile_create(onnx_infer_profile **out) ONNX_INFER_NOEXCEPT;
+/* Not while a run uses it. */
 ONNX_INFER_API void onnx_infer_profile_free(onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API size_t onnx_infer_profile_count(const onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
 /* Errors: INVALID_ARGUMENT, NOT_FOUND. */
@@ -575,6 +581,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_tensor_create(onnx_infer_dtype dtype
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_wrap(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims, void *data,
                                                         size_t bytes, onnx_infer_free_fn fn, void *user,
                                                         onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* Another reference to it, which is returned; and one given back: with the last the value goes. */
 ONNX_INFER_API onnx_infer_value *onnx_infer_value_retain(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_value_release(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API onnx_infer_kind onnx_infer_value_kind(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;

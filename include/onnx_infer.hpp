@@ -105,7 +105,7 @@ struct bfloat16 {
     std::uint16_t bits;
 };
 
-/* The element type of a C++ type: dtype_of<float>::value is ONNX_INFER_FLOAT. */
+/* The element type of a C++ type: that of float is ONNX_INFER_FLOAT. */
 template <class T> struct dtype_of;
 template <> struct dtype_of<float> : std::integral_constant<onnx_infer_dtype, ONNX_INFER_FLOAT> {};
 template <> struct dtype_of<double> : std::integral_constant<onnx_infer_dtype, ONNX_INFER_DOUBLE> {};

@@ -30,7 +30,6 @@ tests/support/covered_shim.c: include/onnx_infer.h tests/support/header.py
 tests/support/covered.wrap: include/onnx_infer.h tests/support/header.py
 	$(AM_V_GEN)$(MKDIR_P) tests/support && $(header_tool) wrap >$@.tmp && mv $@.tmp $@
 
-.PHONY: covered
 covered:
 	$(header_tool) covered tests/api/covered.txt
 else
@@ -54,6 +53,14 @@ shell_tests += tests/api/test_cpp.sh
 EXTRA_DIST += tests/api/test_cpp.cpp
 shell_tests += tests/api/test_header.sh
 shell_tests += tests/api/test_install.sh
+shell_tests += tests/api/test_symbols.sh
+check_PROGRAMS += tests/api/test_unload
+TESTS += tests/api/test_unload
+tests_api_test_unload_SOURCES = tests/api/test_unload.c
+
+# The list of what the library shows, after a public function was added.
+symbols: all
+	top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' $(srcdir)/tests/api/test_symbols.sh --update
 EXTRA_DIST += tests/data
 EXTRA_DIST += bench
 EXTRA_DIST += tests/conformance

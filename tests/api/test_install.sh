@@ -82,6 +82,74 @@ programs "$work/first" "as installed"
 mv "$work/first" "$work/moved"
 programs "$work/moved" "after moving"
 
+# --- CMake -------------------------------------------------------------------------------------------------------
+cat >"$work/CMakeLists.txt" <<'X'
+cmake_minimum_required(VERSION 3.10)
+project(consumer C CXX)
+find_package(onnx_infer 0.1 REQUIRED COMPONENTS ${PART})
+add_executable(prog_c prog.c)
+add_executable(prog_cpp prog.cpp)
+target_link_libraries(prog_c PRIVATE onnx_infer::onnx_infer)
+target_link_libraries(prog_cpp PRIVATE onnx_infer::${PART})
+X
+# cmake_consumer PREFIX PART: finds the package there, builds prog.c and prog.cpp and runs them.
+cmake_consumer() (
+    rm -rf "$work/cmake"
+    mkdir "$work/cmake"
+    cd "$work/cmake" || exit 1
+    cmake -DCMAKE_PREFIX_PATH="$1" -DPART="$2" .. && cmake --build . || exit 1
+    for prog in prog_c prog_cpp; do
+        [ "$(./$prog)" = "$(sed -n 's/^Version: //p' "$1/$pc")" ] || exit 1
+        case $2 in
+        shared) "$READELF" -d $prog | grep 'NEEDED.*libonnx_infer' || exit 1 ;;
+        static) ! "$READELF" -d $prog | grep 'NEEDED.*libonnx_infer' || exit 1 ;;
+        esac
+    done
+)
+cmake_refuses_other_versions() {
+    mkdir -p "$work/versions"
+    for want in 0.0.1 0.99 1.0; do
+        printf 'cmake_minimum_required(VERSION 3.10)\nproject(p C)\nfind_package(onnx_infer %s REQUIRED)\n' $want \
+            >"$work/versions/CMakeLists.txt"
+        rm -rf "$work/versions/b"
+        ! (mkdir "$work/versions/b" && cd "$work/versions/b" && cmake -DCMAKE_PREFIX_PATH="$work/moved" ..) || return 1
+    done
+}
+if command -v cmake >/dev/null && [ -n "$cxx" ]; then
+    for part in shared static; do
+        [ $part != shared ] || [ -e "$work/moved/$libdir/libonnx_infer.so" ] || continue
+        [ $part != static ] || [ -e "$work/moved/$libdir/libonnx_infer.a" ] || continue
+        check "CMake, $part, after moving" cmake_consumer "$work/moved" $part
+        mv "$work/moved" "$work/first"
+        check "CMake, $part, where it was installed" cmake_consumer "$work/first" $part
+        mv "$work/first" "$work/moved"
+    done
+    check "CMake refuses other versions" cmake_refuses_other_versions
+else
+    echo "note: no cmake, its package is not tried"
+fi
+
+# --- the man page and the reference ------------------------------------------------------------------------------
+man_is_whole() {
+    page=$work/moved/share/man/man1/onnx-infer.1
+    [ -s "$page" ] || return 1
+    "$work/moved/bin/onnx-infer" --help | sed -n '/^usage/,/^exit/s/^  \([a-z]*\)  .*/\1/p' >"$work/commands"
+    [ -s "$work/commands" ] || return 1
+    while read -r command; do
+        grep -q "^.SS $command$" "$page" || { echo "no section on $command"; return 1; }
+    done <"$work/commands"
+    ! command -v groff >/dev/null || [ -z "$(groff -ww -man -Tascii "$page" 2>&1 >/dev/null)" ]
+}
+[ ! -e "$work/moved/bin/onnx-infer" ] || check "the man page names every command and is well-formed" man_is_whole
+if command -v doxygen >/dev/null; then
+    mkdir "$work/doc"
+    check "doxygen makes the reference without a warning" env ONNX_INFER_VERSION=0 ONNX_INFER_DOC="$work/doc" \
+        ONNX_INFER_INCLUDE="$work/moved/include" ONNX_INFER_FILTER="$top_srcdir/docs/doxygen_filter" \
+        doxygen "$top_srcdir/docs/Doxyfile"
+else
+    echo "note: no doxygen, the reference is not tried"
+fi
+
 # --- the README's first program ----------------------------------------------------------------------------------
 readme_program() {
     awk '/^```cpp$/ { on = 1; next } /^```$/ { if (on) exit } on' "$top_srcdir/README.md" >"$work/hello.cpp"
