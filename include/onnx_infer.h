@@ -455,7 +455,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_plan_run(onnx_infer_plan *p, const o
 
 /* --- context --------------------------------------------------------------------------------------------------- */
 
-/* Retains the plan. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, LIMIT. */
+/* Retains the plan. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_create(onnx_infer_plan *p, onnx_infer_context **out) ONNX_INFER_NOEXCEPT;
 /* Its bindings and state go with it; values that it gave out stay. */
 ONNX_INFER_API void onnx_infer_context_free(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
@@ -485,8 +485,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_run_named(onnx_infer_context *c, con
                                                       const char *const *in_names, const onnx_infer_value *const *in,
                                                       size_t no, const char *const *out_names,
                                                       onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
-/* What the context's plan and arena hold. Errors: INVALID_ARGUMENT, BUSY,
- * DATA_DEPENDENT before a first run. */
+/* What the context's plan and arena hold. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_context_memory(const onnx_infer_context *c, onnx_infer_memory *out) ONNX_INFER_NOEXCEPT;
 /* Gives the arena, and outputs that the context holds, back; the next run takes memory again. State stays.
  * Errors: INVALID_ARGUMENT, BUSY. */
@@ -502,29 +501,32 @@ ONNX_INFER_API onnx_infer_status onnx_infer_context_set_arena(onnx_infer_context
  * whose size depends on data apart. Indices out of range: ONNX_INFER_E_NOT_FOUND. -------------------------------------- */
 
 /* The value (retained; NULL: none) is what the next bound runs read; its content may change between them.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, BUSY. */
+ * Errors: INVALID_ARGUMENT, TYPE_MISMATCH, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_input(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 /* The tensor (retained) that bound runs write; it must be of the result's type and shape when they do. NULL: the context
- * makes a value and uses it again while the shape stays. Takes the place of a function, and the other way round.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, BUSY. */
+ * makes a value and uses it again while the shape stays. Takes the place of a function.
+ * Errors: INVALID_ARGUMENT, TYPE_MISMATCH, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_output(onnx_infer_context *c, size_t i, onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+/* Bound runs ask this function where the tensor is to go (not one of strings); NULL: nobody. Takes the place of a tensor.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_output_fn(onnx_infer_context *c, size_t i, onnx_infer_output_fn fn,
                                                            void *user) ONNX_INFER_NOEXCEPT;
 /* What a bound run gives as `output` is `input` of the next, without a copy (caches of keys and values, states of recurrent
  * nets). The first run takes the value bound to the input, which is only read, or zeros where the input's shape is
- * fixed. A run that fails leaves the state as it was. An output feeds one input; `input` or `output` already linked:
+ * fixed or follows from the other inputs. A run that fails leaves the state as it was. An output feeds one input; `input` or `output` already linked:
  * ONNX_INFER_E_INVALID_ARGUMENT; differing types: ONNX_INFER_E_TYPE_MISMATCH.
- * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, BUSY. */
+ * Errors: INVALID_ARGUMENT, TYPE_MISMATCH, NOT_FOUND, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_bind_state(onnx_infer_context *c, size_t output, size_t input) ONNX_INFER_NOEXCEPT;
 /* Forgets inputs, outputs, links and state. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_unbind_all(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
 /* The next bound run starts from the first state again; links stay. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_reset_state(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
 /* Runs on what is bound and computes all outputs. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL,
- * UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT. */
+ * UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT, BUFFER_TOO_SMALL. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_bound(onnx_infer_context *c, const onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
 /* The same on a thread of the context, which starts at the first call and sleeps between runs. Returns at once; `ro` is
- * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run.
+ * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run. OUT_OF_MEMORY:
+ * the system gives no thread.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_async(onnx_infer_context *c, const onnx_infer_run_options *ro,
                                                       onnx_infer_done_fn fn, void *user) ONNX_INFER_NOEXCEPT;
@@ -532,7 +534,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_run_async(onnx_infer_context *c, con
  * this thread's; ONNX_INFER_OK where there was none. ONNX_INFER_E_BUSY after timeout_ns (0: looks only; UINT64_MAX: no
  * end). Any thread; from the callback it does not wait.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
- * DEADLINE, BUSY, LIMIT. */
+ * DEADLINE, BUSY, LIMIT, BUFFER_TOO_SMALL. */
 ONNX_INFER_API onnx_infer_status onnx_infer_wait(onnx_infer_context *c, uint64_t timeout_ns) ONNX_INFER_NOEXCEPT;
 /* Output i of the last successful bound run, borrowed until the next bound run, trim or unbinding; NULL before one, during
  * one, and for outputs bound to a function. */

@@ -97,6 +97,19 @@ check_LTLIBRARIES += tests/api/op_library.la
 tests_api_op_library_la_SOURCES = tests/api/op_library.c
 tests_api_op_library_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 endif
+# Programs that count or refuse what the library asks of the C library (tests/support/interpose.h).
+interpose_ldflags = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=free \
+	-Wl,--wrap=mmap,--wrap=munmap,--wrap=pthread_mutex_lock,--wrap=pthread_cond_wait,--wrap=pthread_cond_timedwait \
+	-Wl,--wrap=pthread_create
+api_help = tests/support/api_help.c tests/support/api_help.h tests/support/little_model.c tests/support/little_model.h
+interpose = tests/support/interpose.c tests/support/interpose.h
+if API_SHIM
+check_suites += tests/api/test_bind
+tests_api_test_bind_SOURCES = tests/api/test_bind.c $(api_help) $(interpose)
+tests_api_test_bind_CPPFLAGS = $(check_cppflags)
+tests_api_test_bind_LDADD = $(api_ldadd)
+tests_api_test_bind_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
+endif
 check_suites += tests/api/test_run
 tests_api_test_run_SOURCES = tests/api/test_run.c
 tests_api_test_run_CPPFLAGS = $(check_cppflags)

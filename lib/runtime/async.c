@@ -143,7 +143,7 @@ static oi_status start_thread(oi_async *x)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int failed = pthread_create(&x->thread, NULL, work, x);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    OI_FAIL_IF(failed, ONNX_INFER_E_LIMIT, "the system gives no thread for an asynchronous run (error %d)", failed);
+    OI_FAIL_IF(failed, ONNX_INFER_E_OUT_OF_MEMORY, "the system gives no thread for an asynchronous run (error %d)", failed);
     x->started = true;
     return ONNX_INFER_OK;
 }
