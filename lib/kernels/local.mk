@@ -75,3 +75,4 @@ libonnx_infer_isa_neon_la_CPPFLAGS = $(isa_cppflags) -DOI_KERN_NEON
 libonnx_infer_isa_neon_la_CFLAGS = $(isa_cflags) $(ISA_NEON_CFLAGS)
 core_sources += lib/kernels/blas.c
 core_sources += lib/kernels/blas.h
+core_sources += lib/kernels/tree.c lib/kernels/tree.h lib/kernels/tmpl/tree_walk.inc

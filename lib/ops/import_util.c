@@ -78,6 +78,28 @@ oi_status oi_import_set_ints(oi_import *im, const char *name, const int64_t *v, 
     return ONNX_INFER_OK;
 }
 
+static void clear_tensor(void *t)
+{
+    oi_tensor_clear(t);
+}
+
+oi_status oi_import_set_tensor(oi_import *im, const char *name, oi_tensor *t)
+{
+    oi_raw_attr *a;
+    oi_tensor *kept = oi_arena_mem(im->g->arena, sizeof *kept);
+    oi_status status = kept ? oi_arena_on_destroy(im->g->arena, clear_tensor, kept) : ONNX_INFER_E_OUT_OF_MEMORY;
+    if (status) {
+        oi_tensor_clear(t);
+        return status;
+    }
+    *kept = *t;
+    memset(t, 0, sizeof *t);
+    OI_TRY(touch(im, name, &a));
+    a->type = OI_RAW_TENSOR;
+    a->tensor = kept;
+    return ONNX_INFER_OK;
+}
+
 oi_status oi_import_set_input(oi_import *im, uint32_t slot, oi_value_id v)
 {
     if (slot >= im->nin) {

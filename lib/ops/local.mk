@@ -161,3 +161,5 @@ core_sources += lib/ops/op_linear_attention.c
 core_sources += lib/ops/op_flex_attention.c
 core_sources += lib/ops/op_training.c
 core_sources += lib/ops/op_gradient.c
+core_sources += lib/ops/op_ml_tree.c lib/ops/ml_tree.h lib/ops/ml_tree_import.c
+core_sources += lib/ops/op_ml_svm.c

@@ -50,7 +50,7 @@ size_t oi_ml_write_scores(int64_t transform, oi_second second, double *score, si
 {
     if (n == 1 && second != OI_SECOND_NONE && transform != OI_POST_PROBIT) {
         n = 2;
-        score[1] = score[0];
+        score[1] = second == OI_SECOND_COMPLEMENT && transform == OI_POST_LOGISTIC ? oi_ml_logistic(score[0]) : score[0];
         score[0] = second == OI_SECOND_COMPLEMENT ? 1 - score[1] : -score[1];
         if (second == OI_SECOND_NEGATED)
             oi_ml_post(transform, score, 2);

@@ -17,7 +17,7 @@ double oi_ml_probit(double v);
 /* The scores of a classifier that has one score for two classes. */
 typedef enum {
     OI_SECOND_NONE,       /* the one score alone */
-    OI_SECOND_COMPLEMENT, /* 1 - s, s, without a transform (PROBIT: the one score alone) */
+    OI_SECOND_COMPLEMENT, /* 1 - s, s, of the logistic of s where that is asked for; no other transform (PROBIT: one score) */
     OI_SECOND_NEGATED,    /* -s, s, transformed (PROBIT: the one score alone) */
 } oi_second;
 

@@ -115,6 +115,7 @@ oi_status oi_import_set_int(oi_import *im, const char *name, int64_t v);
 oi_status oi_import_set_float(oi_import *im, const char *name, float v);
 oi_status oi_import_set_string(oi_import *im, const char *name, const char *v);
 oi_status oi_import_set_ints(oi_import *im, const char *name, const int64_t *v, uint32_t n);
+oi_status oi_import_set_tensor(oi_import *im, const char *name, oi_tensor *t); /* takes over the tensor, also on failure */
 oi_status oi_import_set_input(oi_import *im, uint32_t slot, oi_value_id v); /* grows the list with OI_NONE */
 /* Moves an old attribute (INT, FLOAT, INTS, FLOATS, TENSOR) into input `slot` as a constant: INT and INTS become int64
  * (INT a scalar, INTS rank 1), FLOAT takes element type `float_as` (FLOAT, or that of the data input where known).

@@ -9,11 +9,12 @@ typedef struct {
 
 #define OFFSET(field) ((uint16_t)offsetof(linear_attr, field))
 
-/* Scores of the classifier: one for each intercept, or as many as the coefficients make. */
+/* Scores of the classifier: one for each intercept, or as many as the coefficients make. There are files with more
+ * coefficients than their input has columns for; the first ones count. */
 static oi_status count_scores(const linear_attr *a, int64_t cols, int64_t *out)
 {
     *out = a->intercepts.n ? a->intercepts.n : cols ? a->coefficients.n / cols : 0;
-    OI_FAIL_IF(*out < 1 || a->coefficients.n / *out != cols || a->coefficients.n % *out, ONNX_INFER_E_SHAPE_MISMATCH,
+    OI_FAIL_IF(*out < 1 || a->coefficients.n / *out < cols, ONNX_INFER_E_SHAPE_MISMATCH,
                "%u coefficients and %u intercepts do not go with %lld columns", a->coefficients.n, a->intercepts.n, (long long)cols);
     return ONNX_INFER_OK;
 }
@@ -75,13 +76,8 @@ static int64_t label_of(const linear_attr *a, const double *score, int64_t n)
 /* Two classes with one score get their second one behind the transform; of the probit, both are the same. */
 static void write_row(const linear_attr *a, double *score, int64_t n, int64_t width, float *out)
 {
-    bool widens = width > n;
-    if (widens && (a->transform == OI_POST_LOGISTIC || a->transform == OI_POST_PROBIT))
-        oi_ml_post(a->transform, score, 1);
-    if (widens && a->transform == OI_POST_PROBIT)
-        out[0] = out[1] = (float)score[0];
-    else
-        oi_ml_write_scores(widens ? OI_POST_NONE : a->transform, widens ? OI_SECOND_COMPLEMENT : OI_SECOND_NONE, score, (size_t)n, out);
+    if (oi_ml_write_scores(a->transform, width > n ? OI_SECOND_COMPLEMENT : OI_SECOND_NONE, score, (size_t)n, out) < (size_t)width)
+        out[1] = out[0];
 }
 
 static oi_status eval_classifier(oi_eval *e)

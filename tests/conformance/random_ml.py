@@ -172,3 +172,124 @@ def tfidf(d):
     return case.output(case.node("TfIdfVectorizer", case.input(data), max_gram_length=high, min_gram_length=low, max_skip_count=d.int(0, 3),
                                  mode=d.pick("TF", "IDF", "TFIDF"), ngram_counts=counts, ngram_indexes=[int(k) for k in d.rng.permutation(total)],
                                  weights=floats(d, total) if d.flip() else None, **{key: pool}))
+
+
+def grow(d, depth, columns, modes, missing):
+    """A tree as nested tuples (mode, feature, split, missing, yes, no); leaves are None."""
+    if depth == 0 or d.flip(0.2):
+        return None
+    split = float(np.float32(np.round(d.rng.standard_normal() * 2) / 2 if d.flip() else d.rng.standard_normal()))
+    return (d.pick(*modes), d.int(0, columns - 1), split, int(missing and d.flip()),
+            grow(d, depth - 1, columns, modes, missing), grow(d, depth - 1, columns, modes, missing))
+
+
+def tuples(d, trees, prefix, ids, several, positive):
+    """Attributes nodes_* and PREFIX_* of the deprecated operators."""
+    nodes = {key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true")}
+    votes = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+    for t, tree in enumerate(trees):
+        todo, count = [(0, tree)], 1
+        while todo:
+            k, node = todo.pop(0)
+            mode, feature, split, missing, yes, no = node or ("LEAF", 0, 0.0, 0, None, None)
+            below = (count, count + 1) if node else (0, 0)
+            if node:
+                todo += [(count, yes), (count + 1, no)]
+                count += 2
+            else:
+                for target in d.rng.permutation(ids)[:d.int(1, len(ids)) if several else 1]:
+                    weight = float(np.float32(d.rng.uniform(0, 1) if positive else d.rng.standard_normal()))
+                    for key, value in (("treeids", t), ("nodeids", k), ("ids", int(target)), ("weights", weight)):
+                        votes[key].append(value)
+            for key, value in (("treeids", t), ("nodeids", k), ("featureids", feature), ("values", split), ("modes", mode),
+                               ("truenodeids", below[0]), ("falsenodeids", below[1]), ("missing_value_tracks_true", missing)):
+                nodes[key].append(value)
+    return {**{f"nodes_{key}": value for key, value in nodes.items()}, **{f"{prefix}_{key}": value for key, value in votes.items()}}
+
+
+def tree_input(d, missing, dtype=None):
+    dtype = dtype or d.pick("float32", "float32", "float64", "int64", "int32")
+    value = rows(d, dtype)
+    if d.flip(0.3):
+        value = np.repeat(value, d.pick(3, 40), axis=0)
+    if dtype.startswith("float") and missing:
+        value = np.where(d.rng.random(value.shape) < 0.15, value.dtype.type(np.nan), value)
+    return value
+
+
+MODES = (("BRANCH_LEQ",), ("BRANCH_LEQ",), ("BRANCH_LT",), ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"))
+
+
+@generator
+def ml_trees(d):
+    case, missing, modes = ml(d, d.pick(1, 3)), d.flip(0.4), d.pick(*MODES)
+    value = tree_input(d, missing)
+    forest = [grow(d, d.int(0, 6), value.shape[1], modes, missing) for _ in range(d.pick(1, 2, 7, 40, 300))]
+    if d.flip():
+        n = d.pick(1, 1, 2, 4)
+        attributes = tuples(d, forest, "target", range(n), d.flip(), False)
+        how = d.pick("SUM", "SUM", "AVERAGE", "MIN", "MAX")
+        if d.flip(0.4) and n == 1:  # elsewhere ONNX Runtime leaves out targets without votes
+            attributes["base_values"] = floats(d, n)
+        return case.output(node(case, "TreeEnsembleRegressor", case.input(value), n_targets=n, **attributes, aggregate_function=how,
+                                post_transform=d.pick("NONE", "NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO") if n > 1 else "NONE"))
+    n = d.pick(2, 2, 3, 5)
+    one = d.int(0, 1) if n == 2 else None  # ONNX Runtime's label is wrong where both of two classes get votes
+    attributes = tuples(d, forest, "class", range(n) if one is None else [one], one is None, d.flip())
+    transform = d.pick("NONE", "NONE", "LOGISTIC", *(["SOFTMAX", "SOFTMAX_ZERO"] if one is None else []))
+    if d.flip(0.4) and (n > 2 or one == 0):  # ONNX Runtime lets the base values of two classes overwrite votes
+        attributes["base_values"] = floats(d, n if one is None else 1)
+    names = labels(d, n, "classlabels_int64s", "classlabels_strings")
+    return case.output(*node(case, "TreeEnsembleClassifier", case.input(value), outputs=2, **names, **attributes, post_transform=transform))
+
+
+@generator
+def ml_tree_ensemble(d):
+    case, missing, dtype = ml(d, 5), d.flip(0.4), d.pick("float32", "float32", "float64")
+    value, modes = tree_input(d, missing, dtype), range(6) if d.flip() else [0]
+    n, nodes, leaves, roots = d.pick(1, 2, 4), [], [], []
+    for _ in range(d.pick(1, 2, 7, 40)):
+        roots.append(len(nodes))
+        nodes.append(None)
+        todo = [(roots[-1], grow(d, d.int(1, 6), value.shape[1], modes, missing) or (0, 0, 0.0, 0, None, None))]
+        while todo:
+            at, (mode, feature, split, missed, *branches) = todo.pop()
+            ends = []
+            for branch in branches:
+                ends.append((len(leaves), 1) if branch is None else (len(nodes), 0))
+                if branch is None:
+                    leaves.append((d.int(0, n - 1), d.rng.standard_normal()))
+                else:
+                    todo.append((len(nodes), branch))
+                    nodes.append(None)
+            nodes[at] = (mode, feature, split, missed, *ends)
+    return case.output(node(
+        case, "TreeEnsemble", case.input(value), n_targets=n, tree_roots=roots, aggregate_function=d.pick(0, 1, 1, 2, 3),
+        post_transform=d.pick(0, 0, 3) if n > 1 else 0,  # ONNX Runtime takes 1 for 2 and 2 for 1
+        nodes_modes=numpy_helper.from_array(np.array([v[0] for v in nodes], np.uint8)), nodes_featureids=[v[1] for v in nodes],
+        nodes_splits=numpy_helper.from_array(np.array([v[2] for v in nodes], dtype)), nodes_missing_value_tracks_true=[v[3] for v in nodes],
+        nodes_truenodeids=[v[4][0] for v in nodes], nodes_trueleafs=[v[4][1] for v in nodes],
+        nodes_falsenodeids=[v[5][0] for v in nodes], nodes_falseleafs=[v[5][1] for v in nodes],
+        leaf_targetids=[v[0] for v in leaves], leaf_weights=numpy_helper.from_array(np.array([v[1] for v in leaves], dtype))))
+
+
+@generator
+def ml_svm(d):
+    case, value = ml(d), rows(d)
+    columns, kind = value.shape[1], d.pick("LINEAR", "POLY", "RBF", "SIGMOID")
+    shared = {"kernel_type": kind, "kernel_params": [float(np.float32(d.rng.uniform(0.1, 0.5))), 0.25, float(d.int(2, 3))]}
+    if d.flip():
+        n = d.pick(0, 1, 4, 9)
+        return case.output(node(case, "SVMRegressor", case.input(value), coefficients=floats(d, n or columns), n_supports=n or None,
+                                support_vectors=floats(d, n * columns) if n else None, one_class=int(d.flip(0.3)), rho=floats(d, 1), **shared))
+    classes = d.pick(2, 2, 3, 5)
+    names = labels(d, classes, "classlabels_ints", "classlabels_strings")
+    if classes > 2 and d.flip(0.3):  # of two, ONNX Runtime answers the second wherever a score is positive
+        return case.output(*node(case, "SVMClassifier", case.input(value), outputs=2, coefficients=floats(d, classes * columns), rho=floats(d, 2),
+                                 **{**shared, "kernel_type": "LINEAR"}, **names))
+    vectors = [d.int(1, 5) for _ in range(classes)]
+    pairs = classes * (classes - 1) // 2
+    proba = {"prob_a": [-abs(v) - 0.1 for v in floats(d, pairs)], "prob_b": floats(d, pairs, 0.1)} if d.flip() else {}
+    return case.output(*node(case, "SVMClassifier", case.input(value), outputs=2, coefficients=floats(d, (classes - 1) * sum(vectors)),
+                             support_vectors=floats(d, sum(vectors) * columns), vectors_per_class=vectors, rho=floats(d, pairs),
+                             **shared, **proba, **names))
