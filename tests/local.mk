@@ -109,6 +109,16 @@ tests_api_test_bind_SOURCES = tests/api/test_bind.c $(api_help) $(interpose)
 tests_api_test_bind_CPPFLAGS = $(check_cppflags)
 tests_api_test_bind_LDADD = $(api_ldadd)
 tests_api_test_bind_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
+check_suites += tests/api/test_async
+tests_api_test_async_SOURCES = tests/api/test_async.c $(api_help) $(interpose)
+tests_api_test_async_CPPFLAGS = $(check_cppflags)
+tests_api_test_async_LDADD = $(api_ldadd)
+tests_api_test_async_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
+check_suites += tests/api/test_pool_hooks
+tests_api_test_pool_hooks_SOURCES = tests/api/test_pool_hooks.c $(api_help) $(interpose)
+tests_api_test_pool_hooks_CPPFLAGS = $(check_cppflags)
+tests_api_test_pool_hooks_LDADD = $(api_ldadd)
+tests_api_test_pool_hooks_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
 endif
 check_suites += tests/api/test_run
 tests_api_test_run_SOURCES = tests/api/test_run.c
