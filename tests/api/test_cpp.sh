@@ -1,6 +1,6 @@
 #!/bin/sh
 # The C++ headers: they compile without a warning by both compilers, for C++17 and C++20, with and without exceptions, and
-# the tests of onnx_infer.hpp (test_cpp.cpp) pass in both modes.
+# the tests of onnx_infer.hpp (test_cpp.cpp) pass in both modes; onnx_infer_image.hpp gives OpenCV's bits (test_image.cpp).
 set -u
 : "${top_srcdir:?run by make check}" "${top_builddir:?run by make check}"
 [ -e "$top_builddir/libonnx_infer.a" ] || { echo "skipped: the static library is not built"; exit 77; }
@@ -26,10 +26,10 @@ try() {
     fi
 }
 
-# run COMPILER-AND-FLAGS: builds test_cpp.cpp and runs it.
+# run COMPILER-AND-FLAGS SOURCE [LIBRARIES]: builds it and runs it.
 # shellcheck disable=SC2086
 run() {
-    try "$1 builds test_cpp.cpp" $1 $warn -O1 "$top_srcdir/tests/api/test_cpp.cpp" -o "$work/test" $shim $libs
+    try "$1 builds $2" $1 $warn -O1 "$top_srcdir/tests/api/$2" -o "$work/test" $shim $libs ${3:-}
     "$work/test" >"$work/log" 2>&1 || sed 's/^/    /' "$work/log"
     passed=$((passed + $(sed -n 's/ passed, .*//p' "$work/log" | grep . || echo 0)))
     failed=$((failed + $(sed -n 's/.* passed, \(.*\) failed/\1/p' "$work/log" | grep . || echo 1)))
@@ -48,7 +48,17 @@ for header in "$top_srcdir"/include/*.hpp; do
         done
     done
 done
-! command -v g++ >/dev/null || { run "g++ -std=c++17"; run "g++ -std=c++17 -fno-exceptions"; }
-! command -v clang++ >/dev/null || [ -n "${OI_SAN_CFLAGS:-}" ] || run "clang++ -std=c++20"
+! command -v g++ >/dev/null || {
+    run "g++ -std=c++17" test_cpp.cpp
+    run "g++ -std=c++17 -fno-exceptions" test_cpp.cpp
+    run "g++ -std=c++20 -fno-exceptions -DNO_OPENCV" test_image.cpp
+    opencv=/usr/include/opencv4
+    if [ -e $opencv/opencv2/imgproc.hpp ]; then
+        run "g++ -std=c++17 -isystem $opencv" test_image.cpp "-lopencv_imgproc -lopencv_core"
+    else
+        echo "note: OpenCV is not installed (Debian: libopencv-imgproc-dev); pictures are not compared with it"
+    fi
+}
+! command -v clang++ >/dev/null || [ -n "${OI_SAN_CFLAGS:-}" ] || run "clang++ -std=c++20" test_cpp.cpp
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
