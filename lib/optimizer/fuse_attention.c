@@ -96,10 +96,12 @@ static bool find_operand(const attention *m, oi_value_id v, int32_t rank, const 
 
 static bool find_mask(const attention *m, found_mask *mask)
 {
-    int64_t row, col;
+    int64_t row, col, dims[OI_MAX_RANK];
+    memcpy(dims, m->dim, sizeof dims);
+    dims[m->rank - 1] = m->keys;
     for (int up = oi_view_depth(m->g, mask->value, false); up >= 0; up--) {
         if (oi_view_of(m->g, mask->value, up, NULL, &mask->at) && oi_view_broadcast(&mask->at, mask->rank, mask->dim) &&
-            into_frame(m, &mask->at, false) && strides(&mask->at, &row, &col) &&
+            oi_view_reshape(&mask->at, m->rank, dims) && strides(&mask->at, &row, &col) &&
             (col == 1 || (col == 0 && mask->kind == OI_MASK_ADD)))
             return true;
     }
@@ -107,6 +109,16 @@ static bool find_mask(const attention *m, found_mask *mask)
 }
 
 static const double MASKED = -1e30; /* at or below this a sum with any usual score is the same */
+
+/* Masks behind mask `i` may give hidden keys another score than -inf. */
+static bool shown_again(const attention *m, int i)
+{
+    for (i++; i < m->nmask; i++) {
+        if (m->mask[i].kind != OI_MASK_ADD && m->mask[i].fill != -INFINITY)
+            return true;
+    }
+    return false;
+}
 
 /* A constant that lets row i see the keys up to i + ahead, and nothing else. Beside another mask only -inf hides a key for
  * good: where that one hides all others, keys that were made merely small are what is left. */
@@ -134,9 +146,11 @@ static bool is_causal(const attention *m, const found_mask *mask, int64_t *ahead
     return *ahead < m->keys - 1;
 }
 
-/* Where(c, 0, -inf) that is added to scores keeps those where c is true. */
+/* Where(c, 0, -inf) that is added to scores keeps those where c is true; a number far below any usual score does, too,
+ * where no mask has been applied before. */
 static bool sum_as_choice(const attention *m, const found_mask *mask, found_mask *out)
 {
+    const double hidden = mask == m->mask ? MASKED : -INFINITY;
     const oi_node *n = oi_match_def(m->g, mask->value, "Where");
     double a, b;
     if (mask->kind != OI_MASK_ADD || !n || !oi_match_uniform(m->g, n->in[1], &a) || !oi_match_uniform(m->g, n->in[2], &b))
@@ -145,7 +159,7 @@ static bool sum_as_choice(const attention *m, const found_mask *mask, found_mask
     out->value = n->in[0];
     out->kind = a == 0 ? OI_MASK_KEEP : OI_MASK_DROP;
     out->fill = a == 0 ? b : a;
-    return (a == 0 || b == 0) && out->fill <= MASKED && find_mask(m, out);
+    return (a == 0 || b == 0) && out->fill <= hidden && find_mask(m, out);
 }
 
 static bool settle_masks(attention *m)
@@ -153,7 +167,7 @@ static bool settle_masks(attention *m)
     int n = 0;
     for (int i = 0; i < m->nmask; i++) {
         found_mask *mask = &m->mask[i], choice;
-        if (!m->causal && is_causal(m, mask, &m->ahead)) {
+        if (!m->causal && !shown_again(m, i) && is_causal(m, mask, &m->ahead)) {
             m->causal = true;
             continue;
         }
@@ -294,14 +308,13 @@ static oi_status build(oi_rewrite *rw, const attention *m, oi_value_id result)
 
 /* --- the pieces ------------------------------------------------------------------------------------------------------------- */
 
-/* v = a view of something whose last two dims are the same: that something. */
+/* v = a view of something whose last dim is the same: that something. */
 static oi_value_id outer_view(const oi_graph *g, oi_value_id v)
 {
     const oi_node *n = g->value[v].def == OI_NONE ? NULL : &g->node[g->value[v].def];
     int64_t a[OI_MAX_RANK], b[OI_MAX_RANK];
     int32_t ra, rb;
-    if (!n || !(n->op->flags & OI_OP_VIEW) || !dims_of(g, v, &ra, a) || !dims_of(g, n->in[0], &rb, b) || a[ra - 1] != b[rb - 1] ||
-        a[ra - 2] != b[rb - 2])
+    if (!n || !(n->op->flags & OI_OP_VIEW) || !dims_of(g, v, &ra, a) || !dims_of(g, n->in[0], &rb, b) || a[ra - 1] != b[rb - 1])
         return OI_NONE;
     return n->in[0];
 }
@@ -435,6 +448,8 @@ oi_status oi_rule_attention_pieces(oi_rewrite *rw, oi_node_id id)
         !find_operand(&m, qk->in[1], rank, dim, true, true, &factor_k, &m.k) ||
         !find_operand(&m, n.in[1], m.rank, m.dim, false, false, NULL, &m.v) || !settle_masks(&m) ||
         !find_result(&m, n.out[0], &end))
+        return ONNX_INFER_OK;
+    if (oi_view_dim(&m.q, m.rank - 2) != m.rows || oi_view_dim(&m.q, m.rank - 1) != m.size || oi_view_dim(&m.k, m.rank - 2) != m.keys)
         return ONNX_INFER_OK;
     m.scale *= factor_q * factor_k;
     return build(rw, &m, end);

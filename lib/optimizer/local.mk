@@ -27,3 +27,4 @@ core_sources += lib/optimizer/lower_views.c
 core_sources += lib/optimizer/operand_view.c
 core_sources += lib/optimizer/operand_view.h
 core_sources += lib/optimizer/fuse_attention.c
+core_sources += lib/optimizer/fuse_qkv.c

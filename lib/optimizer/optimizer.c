@@ -84,6 +84,7 @@ static const oi_rule prepare_rules[] = {
     {"scale and shift as Conv", "Sub", oi_rule_affine_conv},
     {"attention", "MatMul", oi_rule_attention_pieces},
     {"attention", "Attention", oi_rule_attention_operator},
+    {"projections", "AttentionStrided", oi_rule_projections},
 };
 
 static oi_status pass_prepare(oi_graph *g, oi_pass *p)

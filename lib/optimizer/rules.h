@@ -48,6 +48,9 @@ oi_status oi_rule_gelu_tanh(oi_rewrite *rw, oi_node_id id);      /* x * (1 + Tan
 oi_status oi_rule_attention_pieces(oi_rewrite *rw, oi_node_id id);   /* MatMul(Softmax(MatMul(q, k) ...), v) -> AttentionStrided */
 oi_status oi_rule_attention_operator(oi_rewrite *rw, oi_node_id id); /* Attention -> AttentionStrided */
 
+/* fuse_qkv.c */
+oi_status oi_rule_projections(oi_rewrite *rw, oi_node_id id);    /* AttentionStrided(x Wq, x Wk, x Wv) -> ... (x [Wq Wk Wv]) */
+
 /* fuse_layernorm.c */
 oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) / sqrt(var + eps) -> LayerNormalization(x, 1) */
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */

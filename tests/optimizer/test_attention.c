@@ -40,6 +40,10 @@ static const lowered_case cases[] = {
      "const u int64 4 = 2 3 5 7\n const f int64 3 = 6 5 7\n kt = Transpose(k) {perm=[0,2,1]}\n s = MatMul(q, kt)\n s1 = Reshape(s, u)\n"
      "s2 = Add(s1, b)\n s3 = Add(s2, m)\n s4 = Reshape(s3, f)\n p = Softmax(s4) {axis=2}\n y = MatMul(p, v)\n output y",
      "AttentionStrided"},
+    {"attention whose softmax sees a matrix",
+     QKV_4D "input m float32 1x1x5x7\n const u int64 4 = 2 3 5 7\n" K_TURNED
+     "s = MatMul(q, kt)\n t = Add(m, s)\n f = Flatten(t) {axis=3}\n p = Softmax(f)\n g = Reshape(p, u)\n y = MatMul(g, v)\n output y",
+     "AttentionStrided"},
     {"attention with shared keys",
      "input q float32 2x4x5x8\n input k float32 2x2x7x8\n input v float32 2x2x7x8\n const u int64 5 = 2 2 1 7 8\n"
      "const e int64 5 = 2 2 2 7 8\n const f int64 4 = 2 4 7 8\n k1 = Reshape(k, u)\n k2 = Expand(k1, e)\n k3 = Reshape(k2, f)\n"
@@ -49,6 +53,19 @@ static const lowered_case cases[] = {
      QKV_4D "input pk float32 2x3x2x8\n input pv float32 2x3x2x4\n k1 = Concat(pk, k) {axis=2}\n v1 = Concat(pv, v) {axis=2}\n"
      "kt = Transpose(k1) {perm=[0,1,3,2]}\n s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v1)\n output y\n output k1\n output v1",
      "Concat Concat AttentionStrided"},
+    {"projections of one input are one product",
+     "input x float32 2x5x6\n const wq float32 6x24 random\n const wk float32 6x24 random\n const wv float32 6x12 random\n"
+     "const bq float32 24 random\n const bv float32 12 random\n const h int64 4 = 2 5 3 -1\n const f int64 3 = 2 5 12\n"
+     "q0 = MatMul(x, wq)\n q = Add(q0, bq)\n k = MatMul(x, wk)\n v0 = MatMul(x, wv)\n v = Add(bv, v0)\n q1 = Reshape(q, h)\n"
+     "q2 = Transpose(q1) {perm=[0,2,1,3]}\n k1 = Reshape(k, h)\n k2 = Transpose(k1) {perm=[0,2,3,1]}\n v1 = Reshape(v, h)\n"
+     "v2 = Transpose(v1) {perm=[0,2,1,3]}\n s = MatMul(q2, k2)\n p = Softmax(s)\n y = MatMul(p, v2)\n"
+     "y1 = Transpose(y) {perm=[0,2,1,3]}\n y2 = Reshape(y1, f)\n output y2", "GemmPacked AttentionStrided"},
+    {"projections of keys and values are one product, queries are of another input",
+     "input x float32 5x6\n input z float32 7x4\n const wq float32 24x6 random\n const wk float32 24x4 random\n const wv float32 24x4 random\n"
+     "const b float32 24 random\n const h int64 3 = -1 3 8\n q = Gemm(x, wq, b) {transB=1}\n k = Gemm(z, wk, b) {transB=1}\n"
+     "v = Gemm(z, wv) {transB=1}\n q1 = Reshape(q, h)\n q2 = Transpose(q1) {perm=[1,0,2]}\n k1 = Reshape(k, h)\n"
+     "k2 = Transpose(k1) {perm=[1,2,0]}\n v1 = Reshape(v, h)\n v2 = Transpose(v1) {perm=[1,0,2]}\n s = MatMul(q2, k2)\n p = Softmax(s)\n"
+     "y = MatMul(p, v2)\n output y", "GemmPacked GemmPacked AttentionStrided"},
     {"attention whose weights are wanted stays",
      QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y\n output p", "Transpose MatMul Softmax MatMul"},
     {"softmax along rows stays", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s) {axis=2}\n y = MatMul(p, v)\n output y",
