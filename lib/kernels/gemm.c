@@ -13,7 +13,6 @@ enum {
     MAX_DEPTH = 1024,    /* k of one pass: a panel of B stays in the second level cache */
     MAX_ROWS = 168,      /* rows of a task, so that its part of A stays there too */
     FEW_ROWS = 16, /* up to here B is read where it lies: packing it would cost as much as the product */
-    DOT_ROWS = 4   /* up to here a transposed B is multiplied by dot products */
 };
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
@@ -154,7 +153,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
     const float *residual = e->residual ? e->residual + i * args->r_batch + m0 * args->ldr : NULL;
 
     float *b_panel = workspace, *a_block = workspace + p->kc * 3 * vl;
-    const bool dots = s->trans_b && !s->b_packed && s->m <= DOT_ROWS && !s->trans_a;
+    const bool dots = s->trans_b && !s->b_packed && s->m <= OI_GEMM_DOT_ROWS && !s->trans_a;
     /* Rows a multiple of half a page apart fall into the same few sets of the cache. */
     const bool pack_a = s->trans_a || (args->lda % 512 == 0 && s->m > FEW_ROWS && panel1 - panel0 > 3);
     const ptrdiff_t zero_tap = 0;

@@ -54,6 +54,9 @@ typedef struct oi_gemm_args {
     oi_epilogue epilogue;
 } oi_gemm_args;
 
+/* Up to this many rows a transposed B is multiplied where it lies, at the speed of memory: packing gains nothing. */
+enum { OI_GEMM_DOT_ROWS = 4 };
+
 /* Fills *plan. Fails only if sizes overflow. The split depends on the shape and the CPU, never on a thread
  * count. */
 oi_status oi_gemm_plan_init(oi_gemm_plan *plan, const oi_kernels *kern, const oi_gemm_shape *shape);

@@ -25,9 +25,11 @@ typedef struct {
 oi_status oi_matmul_resolve(int32_t a_rank, const int64_t *a, int32_t b_rank, const int64_t *b,
                             void *(*mem)(void *host, size_t bytes), void *host, oi_matmul_shape *out);
 
-/* GemmPacked(A [..., k], packed B, bias [n]?, residual as the result?) -> [..., n] */
+/* GemmPacked(A [..., k], packed B, bias [n]?, residual as the result?) -> [..., n]; `as_is`: B is [n,k], not packed, and
+ * multiplied by alpha while running. */
 typedef struct {
-    int64_t isa, k, n;
+    int64_t isa, k, n, as_is;
+    float alpha;
     oi_activation act;
 } oi_gemm_packed_attr;
 

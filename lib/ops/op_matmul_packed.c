@@ -55,6 +55,8 @@ static const oi_attr_spec gemm_attrs[] = {
     {.name = "isa", .type = OI_ATTR_INT, .offset = GEMM(isa), .flags = OI_ATTR_REQUIRED},
     {.name = "k", .type = OI_ATTR_INT, .offset = GEMM(k), .flags = OI_ATTR_REQUIRED},
     {.name = "n", .type = OI_ATTR_INT, .offset = GEMM(n), .flags = OI_ATTR_REQUIRED},
+    {.name = "as_is", .type = OI_ATTR_INT, .offset = GEMM(as_is)},
+    {.name = "alpha", .type = OI_ATTR_FLOAT, .offset = GEMM(alpha), .f = 1},
     OI_ACTIVATION_ATTRS(oi_gemm_packed_attr, act),
     {0},
 };
@@ -116,9 +118,10 @@ static oi_status prepare_packed(oi_prepare *p)
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     oi_gemm_shape shape = {.m = (size_t)oi_dims_count(x->rank - 1, x->dim), .n = (size_t)a->n, .k = (size_t)a->k, .batch = 1,
-                           .b_packed = true};
+                           .b_packed = !a->as_is, .trans_b = a->as_is != 0};
     s->act = a->act;
-    s->args.lda = shape.k, s->args.ldc = s->args.ldr = shape.n;
+    s->args.alpha = a->alpha;
+    s->args.lda = s->args.ldb = shape.k, s->args.ldc = s->args.ldr = shape.n;
     return finish(p, s, &shape, run_packed); /* not in place: partial sums may pass through the output */
 }
 
@@ -136,6 +139,16 @@ const oi_op oi_op_oi_GemmPacked = {
     .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1, .attrs = gemm_attrs, .attr_size = sizeof(oi_gemm_packed_attr),
     .infer = infer_gemm, .eval = eval_gemm, .prepare = prepare_packed,
 };
+
+/* True where so few rows meet a large transposed B that it is best left where it lies, perhaps in the mapped file. */
+static bool best_as_is(const oi_fact *a, const oi_pack_gemm_attr *pack)
+{
+    enum { LARGE = 1 << 18 }; /* elements: smaller ones stay in cache from run to run, where panels are faster */
+    int32_t rank;
+    int64_t dims[OI_MAX_RANK];
+    return pack->transposed && oi_fact_dims(a, &rank, dims) && oi_dims_count(rank - 1, dims) <= OI_GEMM_DOT_ROWS &&
+           pack->k >= LARGE / pack->n;
+}
 
 /* --- lowering ------------------------------------------------------------------------------------------------------ */
 
@@ -160,7 +173,13 @@ static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target, c
     pack->n = gemm->n = dims[pack->transposed ? 0 : 1];
     if (a->shape.dim[a->shape.rank - 1] != gemm->k)
         return ONNX_INFER_OK;
-    oi_value_id in[3] = {node.in[0], oi_rewrite_node(rw, &oi_op_oi_PackGemmB, pack, 1, &node.in[1]), bias};
+    oi_value_id in[3] = {node.in[0], node.in[1], bias};
+    if (best_as_is(a, pack)) {
+        gemm->as_is = 1;
+        gemm->alpha = pack->alpha;
+    } else {
+        in[1] = oi_rewrite_node(rw, &oi_op_oi_PackGemmB, pack, 1, &node.in[1]);
+    }
     oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_GemmPacked, gemm, bias == OI_NONE ? 2 : 3, in));
     return rw->status;
 }

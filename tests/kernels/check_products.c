@@ -70,6 +70,10 @@ void check_gemm(kt *t)
         s.n = size_near(t, 40);
         s.k = kt_between(t, 1, 20);
         break;
+    case 4: /* a B that is read once, from memory */
+        s = (oi_gemm_shape){.m = kt_between(t, 1, 4), .n = 60 + kt_between(t, 0, 9), .k = 2400 + kt_between(t, 0, 99), .batch = 1,
+                            .trans_b = true};
+        break;
     default: break;
     }
     const size_t ra = s.trans_a ? s.k : s.m, ca = s.trans_a ? s.m : s.k;

@@ -3,6 +3,7 @@
 #include "ops/infer.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,6 +367,32 @@ START_TEST(lowered_products_look_through_views)
 }
 END_TEST
 
+START_TEST(few_rows_meet_a_large_weight_where_it_lies)
+{
+    static const char *const rows[] = {"4", "5", "N"};
+    for (int i = 0; i < 3; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "input x float32 %sx600\n const w float32 500x600 random\n const b float32 500 random\n"
+                 "y = Gemm(x, w, b) {transB=1, alpha=0.5}\n output y", rows[i]);
+        oi_graph *g = graph_from_text(text);
+        oi_optimize_options o = {.strict = true};
+        ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_LOWERED, target(), &o), ONNX_INFER_OK);
+        char *ops = graph_ops(g);
+        ck_assert_str_eq(ops, "GemmPacked");
+        const oi_node *gemm = NULL;
+        for (uint32_t n = 0; n < g->nnode; n++) {
+            if (g->node[n].op && !strcmp(g->node[n].op->name, "GemmPacked"))
+                gemm = &g->node[n];
+        }
+        ck_assert_ptr_nonnull(gemm);
+        ck_assert_int_eq(oi_attr_int(gemm, "as_is", 0), i == 0);
+        ck_assert_int_eq(oi_graph_fact(g, gemm->in[1])->shape.rank, i == 0 ? 2 : 1);
+        free(ops);
+        oi_graph_destroy(g);
+    }
+}
+END_TEST
+
 START_TEST(large_constants_stay_unfolded)
 {
     const char *text = "const a float32 1024x1024 random\n const b float32 1024x1024 random\n input x float32 1024\n c = Add(a, b)\n"
@@ -472,6 +499,7 @@ int main(void)
     tcase_add_test(t, endless_rules_are_stopped);
     tcase_add_test(t, stops_after_n_changes);
     tcase_add_test(t, lowered_products_look_through_views);
+    tcase_add_test(t, few_rows_meet_a_large_weight_where_it_lies);
     tcase_add_test(t, large_constants_stay_unfolded);
     tcase_add_test(t, specialized_graphs_know_their_sizes);
     tcase_add_test(t, each_failed_allocation_is_survived);

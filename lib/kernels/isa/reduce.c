@@ -290,9 +290,33 @@ static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, co
         y[r] = v_sum(v_add(a0[r], a1[r]));
 }
 
+/* One row that comes from memory: a single stream of reads, fetched far ahead, also across the pages at which the processor
+ * stops to look ahead by itself. */
+static float far_dot(size_t k, const float *x, const float *b)
+{
+    enum { AHEAD = 2048 };
+    vf a[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    size_t i = 0;
+    for (; i + 4 * VL <= k; i += 4 * VL) {
+        for (size_t v = 0; v < 4; v++) {
+            __builtin_prefetch(b + i + v * VL + AHEAD);
+            a[v] = v_fma(v_load(x + i + v * VL), v_load(b + i + v * VL), a[v]);
+        }
+    }
+    for (; i < k; i += VL) {
+        const size_t m = k - i < (size_t)VL ? k - i : (size_t)VL;
+        a[0] = v_fma(v_loadn(x + i, m), v_loadn(b + i, m), a[0]);
+    }
+    return v_sum(v_add(v_add(a[0], a[1]), v_add(a[2], a[3])));
+}
+
 void OI_KNAME(dot_rows)(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y)
 {
+    enum { NEAR = 1 << 17 }; /* elements that may stay in cache from one call to the next */
+    const bool far = rows && k >= NEAR / rows;
     size_t r = 0;
+    for (; far && r < rows; r++)
+        y[r] = far_dot(k, x, b + r * ldb);
     for (; r + 4 <= rows; r += 4)
         dots(4, k, x, b + r * ldb, ldb, y + r);
     for (; r < rows; r++)
