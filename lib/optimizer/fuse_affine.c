@@ -134,6 +134,20 @@ static oi_status fuse_into_norm(oi_rewrite *rw, const oi_node *n, const oi_node 
     return rw->status;
 }
 
+/* Constant, or to be folded once it is lowered: too large before. */
+static bool is_constant(const oi_graph *g, oi_value_id v, int depth)
+{
+    if (v == OI_NONE || g->value[v].fact.konst)
+        return true;
+    if (g->value[v].def == OI_NONE || depth == 0)
+        return false;
+    const oi_node *n = &g->node[g->value[v].def];
+    bool all = !(n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL));
+    for (uint32_t i = 0; i < n->nin && all; i++)
+        all = is_constant(g, n->in[i], depth - 1);
+    return all;
+}
+
 static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
 {
     const oi_graph *g = rw->g;
@@ -174,7 +188,8 @@ static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
         sum[c] = (bias ? element(bias, c) * a.scale[c] : 0) + a.shift[c];
         shifts = shifts || a.shift[c] != 0;
     }
-    if (a.scales && !w->konst && !oi_match_def(g, producer.in[1], "Mul"))
+    enum { DEEPEST = 4 };
+    if (a.scales && !is_constant(g, producer.in[1], DEEPEST))
         return ONNX_INFER_OK; /* weights that are no constant would be scaled in every run */
     oi_value_id in[3] = {producer.in[0], producer.in[1], OI_NONE};
     const oi_dtype dtype = w->dtype;

@@ -46,6 +46,11 @@ static const lower_case cases[] = {
      "input x float32 9x1000\n const s float32 scalar = 0.01\n const z uint8 scalar = 128\n q = QuantizeLinear(x, s, z)\n"
      "m = Min(q, z)\n d = DequantizeLinear(m, s, z)\n y = Neg(d)\n output y",
      "Fused", "QuantizeLinear Min DequantizeLinear Neg"},
+    /* fuse_affine.c */
+    {"weights that are folded only when lowered take a scale too",
+     "input x float32 1x1024x2x2\n const s int64 4 = 1200 1024 1 1\n const g float32 1200 random\n const v float32 1200 = 1\n"
+     "w = ConstantOfShape(s)\n e = Exp(w)\n c = Conv(x, e)\n y = BatchNormalization(c, g, g, g, v)\n output y",
+     "ConvBlocked ReorderFromBlocked", NULL},
     /* fuse_quantise.c */
     {"quantised and back is one operator",
      "input x float32 9x1000\n const s float32 scalar = 0.01\n const z int8 scalar = 1\n q = QuantizeLinear(x, s, z)\n"
