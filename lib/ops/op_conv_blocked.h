@@ -26,11 +26,13 @@ typedef struct {
 } oi_pack_conv_attr;
 
 typedef struct {
-    int64_t block; /* ReorderToBlocked */
+    int64_t block;         /* ReorderToBlocked */
+    int64_t channels_last; /* of [N, H, W, C] or [N, W, C] */
 } oi_to_blocked_attr;
 
 typedef struct {
     int64_t channels, rank; /* ReorderFromBlocked: to [N, channels, H, W], or of rank 3 to [N, channels, W] */
+    int64_t channels_last;  /* to [N, H, W, channels] or [N, W, channels] */
 } oi_from_blocked_attr;
 
 extern const oi_op oi_op_oi_ConvBlocked, oi_op_oi_PackConvWeights, oi_op_oi_ReorderToBlocked, oi_op_oi_ReorderFromBlocked;

@@ -6,14 +6,26 @@
 
 static const oi_attr_spec to_attrs[] = {
     {.name = "block", .type = OI_ATTR_INT, .offset = offsetof(oi_to_blocked_attr, block), .flags = OI_ATTR_REQUIRED},
+    {.name = "channels_last", .type = OI_ATTR_INT, .offset = offsetof(oi_to_blocked_attr, channels_last)},
     {0},
 };
 static const oi_attr_spec from_attrs[] = {
     {.name = "channels", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, channels),
      .flags = OI_ATTR_REQUIRED},
     {.name = "rank", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, rank), .i = 4},
+    {.name = "channels_last", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, channels_last)},
     {0},
 };
+
+/* The axis of a plain tensor's channels, and those of its height and width (one axis stands for both in rank 3). */
+typedef struct {
+    int32_t channels, height, width;
+} plain_axes;
+
+static plain_axes axes_of(int32_t rank, bool channels_last)
+{
+    return channels_last ? (plain_axes){rank - 1, 1, rank - 2} : (plain_axes){1, rank - 2, rank - 1};
+}
 
 static oi_status infer_to(oi_infer *x)
 {
@@ -21,10 +33,20 @@ static oi_status infer_to(oi_infer *x)
     const oi_shape *in = &x->in[0]->shape;
     OI_FAIL_IF(in->rank != 3 && in->rank != 4, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
     OI_FAIL_IF(a->block < 1, ONNX_INFER_E_INTERNAL, "attribute block is %lld", (long long)a->block);
-    oi_dim dims[5] = {in->dim[0], oi_dim_ceildiv(x->syms, in->dim[1], a->block), in->rank == 4 ? in->dim[2] : 1,
-                      in->dim[in->rank - 1], a->block};
+    const plain_axes at = axes_of(in->rank, a->channels_last != 0);
+    oi_dim dims[5] = {in->dim[0], oi_dim_ceildiv(x->syms, in->dim[at.channels], a->block),
+                      in->rank == 4 ? in->dim[at.height] : 1, in->dim[at.width], a->block};
     oi_infer_set(x, 0, x->in[0]->dtype, 5, dims);
     return ONNX_INFER_OK;
+}
+
+static void plain_dims(const oi_from_blocked_attr *a, const int64_t *blocked, int64_t *dims)
+{
+    const plain_axes at = axes_of((int32_t)a->rank, a->channels_last != 0);
+    dims[0] = blocked[0];
+    dims[at.height] = blocked[2];
+    dims[at.width] = blocked[3];
+    dims[at.channels] = a->channels;
 }
 
 static oi_status infer_from(oi_infer *x)
@@ -32,9 +54,8 @@ static oi_status infer_from(oi_infer *x)
     const oi_from_blocked_attr *a = x->attr;
     const oi_shape *in = &x->in[0]->shape;
     OI_FAIL_IF(in->rank != 5 || a->rank < 3 || a->rank > 4, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
-    oi_dim dims[4] = {in->dim[0], a->channels, in->dim[2], in->dim[3]};
-    if (a->rank == 3)
-        dims[2] = in->dim[3];
+    oi_dim dims[4];
+    plain_dims(a, in->dim, dims);
     oi_infer_set(x, 0, x->in[0]->dtype, (int32_t)a->rank, dims);
     return ONNX_INFER_OK;
 }
@@ -103,24 +124,92 @@ static oi_status run_from(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
+/* --- channels last: a task is a run of pixels of one image --------------------------------------------------------------- */
+
+typedef struct {
+    size_t channels, pixels, block, blocks, per_task, tasks_per_image;
+} last_state;
+
+static oi_status prepare_last(oi_prepare *p, size_t channels, const int64_t *blocked, oi_run_fn run, const char *kernel)
+{
+    oi_step *step = p->step;
+    last_state *s = oi_arena_mem(p->arena, sizeof *s);
+    if (!s)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    if (oi_dtype_size(step->in[0].dtype) != sizeof(float))
+        return ONNX_INFER_OK;
+    s->channels = channels;
+    s->block = (size_t)blocked[4];
+    s->blocks = (size_t)blocked[1];
+    s->pixels = (size_t)(blocked[2] * blocked[3]);
+    size_t bytes = s->blocks * s->block * sizeof(float);
+    s->per_task = bytes && bytes < BYTES_PER_TASK ? BYTES_PER_TASK / bytes : 1;
+    s->tasks_per_image = (s->pixels + s->per_task - 1) / s->per_task;
+    step->state = s;
+    step->run = run;
+    step->n_tasks = (uint32_t)((size_t)blocked[0] * s->tasks_per_image);
+    step->kernel = kernel;
+    return ONNX_INFER_OK;
+}
+
+static void move_last(const last_state *s, uint32_t task, float *plain, float *blocked, bool to_blocked)
+{
+    size_t image = task / s->tasks_per_image, first = task % s->tasks_per_image * s->per_task;
+    size_t n = first + s->per_task < s->pixels ? s->per_task : s->pixels - first;
+    plain += (image * s->pixels + first) * s->channels;
+    blocked += (image * s->blocks * s->pixels + first) * s->block;
+    for (size_t b = 0; b < s->blocks; b++) {
+        size_t lanes = s->channels - b * s->block < s->block ? s->channels - b * s->block : s->block;
+        float *x = plain + b * s->block, *y = blocked + b * s->pixels * s->block;
+        for (size_t i = 0; i < n; i++, x += s->channels, y += s->block) {
+            if (!to_blocked) {
+                memcpy(x, y, lanes * sizeof *x);
+                continue;
+            }
+            memcpy(y, x, lanes * sizeof *y);
+            for (size_t l = lanes; l < s->block; l++)
+                y[l] = 0;
+        }
+    }
+}
+
+static oi_status run_to_last(const oi_run *r, uint32_t task)
+{
+    move_last(r->step->state, task, (float *)r->in[0], r->out[0], true);
+    return ONNX_INFER_OK;
+}
+
+static oi_status run_from_last(const oi_run *r, uint32_t task)
+{
+    move_last(r->step->state, task, r->out[0], (float *)r->in[0], false);
+    return ONNX_INFER_OK;
+}
+
 static oi_status prepare_to(oi_prepare *p)
 {
+    const oi_to_blocked_attr *a = p->step->attr;
+    const oi_tensor *in = &p->step->in[0];
+    if (a->channels_last)
+        return prepare_last(p, (size_t)in->dim[in->rank - 1], p->step->out[0].dim, run_to_last, "reorder channels to blocked");
     return prepare(p, (size_t)p->step->in[0].dim[1], p->step->out[0].dim, run_to, "reorder to blocked");
 }
 
 static oi_status prepare_from(oi_prepare *p)
 {
+    const oi_from_blocked_attr *a = p->step->attr;
+    if (a->channels_last)
+        return prepare_last(p, (size_t)a->channels, p->step->in[0].dim, run_from_last, "reorder channels from blocked");
     return prepare(p, (size_t)p->step->out[0].dim[1], p->step->in[0].dim, run_from, "reorder from blocked");
 }
 
 /* Element by element, so that any block and any element of four bytes will do. */
-static void move(const uint32_t *from, uint32_t *to, const int64_t *blocked, int64_t channels, bool to_blocked)
+static void move(const uint32_t *from, uint32_t *to, const int64_t *blocked, int64_t channels, bool last, bool to_blocked)
 {
     int64_t pixels = blocked[2] * blocked[3], block = blocked[4];
     for (int64_t n = 0; n < blocked[0]; n++) {
         for (int64_t c = 0; c < blocked[1] * block; c++) {
             for (int64_t i = 0; i < pixels; i++) {
-                int64_t plain = (n * channels + c) * pixels + i;
+                int64_t plain = last ? (n * pixels + i) * channels + c : (n * channels + c) * pixels + i;
                 int64_t there = ((n * blocked[1] + c / block) * pixels + i) * block + c % block;
                 if (to_blocked)
                     to[there] = c < channels ? from[plain] : 0;
@@ -137,11 +226,12 @@ static oi_status eval_to(oi_eval *e)
     const oi_tensor *in = oi_eval_in(e, 0);
     if (oi_dtype_size(in->dtype) != sizeof(uint32_t))
         return oi_eval_bad_type(e, 0);
-    int64_t dims[5] = {in->dim[0], (in->dim[1] + a->block - 1) / a->block, in->rank == 4 ? in->dim[2] : 1,
-                       in->dim[in->rank - 1], a->block};
+    const plain_axes at = axes_of(in->rank, a->channels_last != 0);
+    int64_t dims[5] = {in->dim[0], (in->dim[at.channels] + a->block - 1) / a->block, in->rank == 4 ? in->dim[at.height] : 1,
+                       in->dim[at.width], a->block};
     oi_tensor *out;
     OI_TRY(oi_eval_out(e, 0, in->dtype, 5, dims, &out));
-    move(in->data, out->data, dims, in->dim[1], true);
+    move(in->data, out->data, dims, in->dim[at.channels], a->channels_last != 0, true);
     return ONNX_INFER_OK;
 }
 
@@ -151,12 +241,11 @@ static oi_status eval_from(oi_eval *e)
     const oi_tensor *in = oi_eval_in(e, 0);
     if (oi_dtype_size(in->dtype) != sizeof(uint32_t))
         return oi_eval_bad_type(e, 0);
-    int64_t dims[4] = {in->dim[0], a->channels, in->dim[2], in->dim[3]};
-    if (a->rank == 3)
-        dims[2] = in->dim[3];
+    int64_t dims[4];
+    plain_dims(a, in->dim, dims);
     oi_tensor *out;
     OI_TRY(oi_eval_out(e, 0, in->dtype, (int32_t)a->rank, dims, &out));
-    move(in->data, out->data, in->dim, a->channels, false);
+    move(in->data, out->data, in->dim, a->channels, a->channels_last != 0, false);
     return ONNX_INFER_OK;
 }
 

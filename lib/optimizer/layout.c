@@ -7,11 +7,16 @@
 
 enum { MAX_IN = 32 };
 
-/* The blocked value behind a plain one that a ReorderFromBlocked made; OI_NONE where v is none. */
-static oi_value_id blocked_of(const oi_graph *g, oi_value_id v)
+/* The blocked value behind one that a ReorderFromBlocked made (with channels last, or as axis 1); OI_NONE where v is none. */
+static oi_value_id blocked_behind(const oi_graph *g, oi_value_id v, bool channels_last)
 {
     const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "ReorderFromBlocked");
-    return n ? n->in[0] : OI_NONE;
+    return n && (((const oi_from_blocked_attr *)n->attr)->channels_last != 0) == channels_last ? n->in[0] : OI_NONE;
+}
+
+static oi_value_id blocked_of(const oi_graph *g, oi_value_id v)
+{
+    return blocked_behind(g, v, false);
 }
 
 static int64_t block_of(const oi_graph *g, oi_value_id blocked)
@@ -48,7 +53,7 @@ static oi_status replace_by_blocked(oi_rewrite *rw, oi_value_id like, oi_value_i
 static oi_status cancel_to(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node node = rw->g->node[id];
-    oi_value_id blocked = blocked_of(rw->g, node.in[0]);
+    oi_value_id blocked = blocked_behind(rw->g, node.in[0], ((const oi_to_blocked_attr *)node.attr)->channels_last != 0);
     if (blocked != OI_NONE && oi_shape_equal(&oi_graph_fact(rw->g, blocked)->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
         oi_rewrite_replace(rw, node.out[0], blocked);
     return rw->status;
@@ -58,8 +63,60 @@ static oi_status cancel_from(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node node = rw->g->node[id];
     const oi_node *to = oi_match_def(rw->g, node.in[0], "ReorderToBlocked");
-    if (to && oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
+    bool last = ((const oi_from_blocked_attr *)node.attr)->channels_last != 0;
+    if (to && last == (((const oi_to_blocked_attr *)to->attr)->channels_last != 0) && oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
         oi_rewrite_replace(rw, node.out[0], to->in[0]);
+    return rw->status;
+}
+
+/* --- channels last ------------------------------------------------------------------------------------------------------ */
+
+/* The Transpose brings axis 1 to the end, or the last axis to place 1. */
+static bool moves_channels(const oi_graph *g, const oi_node *transpose, bool to_end)
+{
+    const oi_ints *perm = oi_attr_field(transpose, "perm");
+    const int32_t rank = oi_graph_fact(g, transpose->in[0])->shape.rank;
+    if ((rank != 3 && rank != 4) || !perm || !perm->at || perm->n != (uint32_t)rank || perm->at[0] != 0)
+        return false;
+    for (int32_t i = 1; i < rank; i++) {
+        if (perm->at[i] != (to_end ? (i == rank - 1 ? 1 : i + 1) : (i == 1 ? rank - 1 : i - 1)))
+            return false;
+    }
+    return true;
+}
+
+/* Transpose(ReorderFromBlocked(b)) -> ReorderFromBlocked(b) {channels_last=1} */
+static oi_status last_from_blocked(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node node = rw->g->node[id];
+    oi_value_id blocked = blocked_of(rw->g, node.in[0]);
+    if (blocked == OI_NONE || !moves_channels(rw->g, &node, true))
+        return ONNX_INFER_OK;
+    const oi_shape shape = oi_graph_fact(rw->g, node.in[0])->shape;
+    oi_from_blocked_attr *a = oi_attr_new(rw->g->arena, &oi_op_oi_ReorderFromBlocked);
+    if (!a)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    a->channels = shape.dim[1];
+    a->rank = shape.rank;
+    a->channels_last = 1;
+    oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_ReorderFromBlocked, a, 1, &blocked));
+    return rw->status;
+}
+
+/* ReorderToBlocked(Transpose(x)) -> ReorderToBlocked(x) {channels_last=1} */
+static oi_status last_to_blocked(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node node = rw->g->node[id];
+    const oi_node *transpose = oi_match_def(rw->g, node.in[0], "Transpose");
+    const oi_to_blocked_attr *now = node.attr;
+    if (!transpose || now->channels_last || !moves_channels(rw->g, transpose, false))
+        return ONNX_INFER_OK;
+    oi_to_blocked_attr *a = oi_attr_new(rw->g->arena, &oi_op_oi_ReorderToBlocked);
+    if (!a)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    a->block = now->block;
+    a->channels_last = 1;
+    oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_ReorderToBlocked, a, 1, &transpose->in[0]));
     return rw->status;
 }
 
@@ -256,6 +313,8 @@ static oi_status push_pad(oi_rewrite *rw, oi_node_id id)
 const oi_rule oi_layout_rules[] = {
     {"cancel reorders", "ReorderToBlocked", cancel_to},
     {"cancel reorders", "ReorderFromBlocked", cancel_from},
+    {"channels last", "Transpose", last_from_blocked},
+    {"channels last", "ReorderToBlocked", last_to_blocked},
     {"blocked Concat", "Concat", push_concat},
     {"blocked Resize", "Resize", push_resize},
     {"blocked Pad", "Pad", push_pad},
