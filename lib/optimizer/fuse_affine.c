@@ -216,6 +216,50 @@ oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id)
     return rw->status;
 }
 
+/* --- behind a product -------------------------------------------------------------------------------------------- */
+
+/* A constant with one number for each column of a result of this rank, and nothing else. */
+static const oi_tensor *column_const(const oi_graph *g, oi_value_id v, int32_t rank, int64_t columns)
+{
+    const oi_tensor *t = oi_match_const(g, v);
+    return t && oi_tensor_count(t) == columns && by_channel(t, rank, rank - 1, columns) ? t : NULL;
+}
+
+static oi_value_id product_of(oi_rewrite *rw, oi_value_id a, oi_value_id b)
+{
+    oi_value_id in[2] = {a, b};
+    return oi_rewrite_op(rw, "", "Mul", "", 2, in);
+}
+
+/* Mul(MatMul(x, W), c) -> MatMul(x, W c); Mul(Add(MatMul(x, W), b), c) -> Add(MatMul(x, W c), b c) */
+oi_status oi_rule_scale_columns(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_fact out = *oi_graph_fact(g, n.out[0]);
+    const int32_t rank = out.shape.rank;
+    if (n.nin != 2 || rank < 2 || out.dtype != ONNX_INFER_FLOAT || !oi_dim_is_number(out.shape.dim[rank - 1]) ||
+        !oi_match_same(g, n.in[0], n.out[0]) || !oi_match_single_use(g, n.in[0]))
+        return ONNX_INFER_OK;
+    const int64_t columns = out.shape.dim[rank - 1];
+    const oi_node *sum = oi_match_def(g, n.in[0], "Add"), *product = oi_match_def(g, sum ? sum->in[0] : n.in[0], "MatMul");
+    const oi_fact *w = product ? oi_graph_fact(g, product->in[1]) : NULL;
+    if (!column_const(g, n.in[1], rank, columns) || !product || !w->konst || w->shape.rank != 2 || w->dtype != ONNX_INFER_FLOAT ||
+        (sum && (!oi_match_single_use(g, sum->in[0]) || !column_const(g, sum->in[1], rank, columns))))
+        return ONNX_INFER_OK;
+    oi_tensor flat;
+    oi_tensor_share_as(&flat, oi_match_const(g, n.in[1]), 1, &columns);
+    oi_value_id scale = oi_rewrite_const(rw, &flat);
+    oi_value_id in[2] = {product->in[0], product_of(rw, product->in[1], scale)};
+    oi_value_id made = oi_rewrite_node(rw, product->op, product->attr, 2, in);
+    if (sum) {
+        oi_value_id terms[2] = {made, product_of(rw, sum->in[1], scale)};
+        made = oi_rewrite_node(rw, sum->op, sum->attr, 2, terms);
+    }
+    oi_rewrite_replace(rw, n.out[0], made);
+    return rw->status;
+}
+
 /* --- in front of a convolution ----------------------------------------------------------------------------------- */
 
 static bool no_padding(const oi_node *conv)

@@ -19,12 +19,17 @@ oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id);          /* Cast(Cast(x)
 /* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Mul, Div, Add and Sub */
 oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id);         /* ... behind Conv, ConvTranspose or Gemm -> into its weights */
 
+oi_status oi_rule_scale_columns(oi_rewrite *rw, oi_node_id id);  /* ... behind MatMul -> into its weights */
 oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id);  /* ... in front of Conv without pads -> into its weights */
 oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id);    /* ... by itself -> depthwise Conv of 1x1; for lowering */
 
 /* move_scalar.c: x * c and x / c with a scalar constant travel against the data, to where weights take them in */
 oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id);      /* Mul(Transpose(x), c) -> Transpose(Mul(x, c)), ... */
 oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, b d) -> MatMul(a (c d), b) */
+
+/* move_transpose.c */
+oi_status oi_rule_transpose_down(oi_rewrite *rw, oi_node_id id);   /* Add(Transpose(x), Transpose(y)) -> Transpose(Add(x, y)) */
+oi_status oi_rule_transpose_concat(oi_rewrite *rw, oi_node_id id); /* Concat(Transpose(x), Transpose(y)) -> Transpose(Concat(x, y)) */
 
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */

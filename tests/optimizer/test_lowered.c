@@ -50,7 +50,20 @@ static const lower_case cases[] = {
     {"weights that are folded only when lowered take a scale too",
      "input x float32 1x1024x2x2\n const s int64 4 = 1200 1024 1 1\n const g float32 1200 random\n const v float32 1200 = 1\n"
      "w = ConstantOfShape(s)\n e = Exp(w)\n c = Conv(x, e)\n y = BatchNormalization(c, g, g, g, v)\n output y",
-     "ConvBlocked ReorderFromBlocked", NULL},
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
+    /* layout.c */
+    {"channels last is another form of the reorders",
+     "input x float32 1x6x5x20\n const w float32 16x20x3x3 random\n a = Transpose(x) {perm=[0,3,1,2]}\n c = Conv(a, w)\n"
+     "b = Transpose(c) {perm=[0,2,3,1]}\n y = Softmax(b)\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked Softmax", NULL},
+    {"of signals too",
+     "input x float32 2x50x20\n const w float32 16x20x3 random\n a = Transpose(x) {perm=[0,2,1]}\n c = Conv(a, w)\n"
+     "b = Transpose(c) {perm=[0,2,1]}\n y = Softmax(b)\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked Softmax", NULL},
+    {"another transpose stays",
+     "input x float32 1x20x5x6\n const w float32 16x20x3x3 random\n c = Conv(x, w)\n b = Transpose(c) {perm=[0,3,2,1]}\n"
+     "y = Softmax(b)\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked Transpose Softmax", NULL},
     /* fuse_quantise.c */
     {"quantised and back is one operator",
      "input x float32 9x1000\n const s float32 scalar = 0.01\n const z int8 scalar = 1\n q = QuantizeLinear(x, s, z)\n"

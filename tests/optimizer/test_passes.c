@@ -35,10 +35,26 @@ static const pass_case cases[] = {
      "input x float32 2x3x4\n r = Relu(x)\n a = Transpose(r) {perm=[2,0,1]}\n b = Transpose(a) {perm=[1,2,0]}\n y = Neg(b)\n"
      "output y", "Relu Neg"},
     {"transposes merge",
-     "input x float32 2x3x4\n a = Transpose(x) {perm=[2,0,1]}\n b = Transpose(a) {perm=[0,2,1]}\n y = Neg(b)\n output y",
-     "Transpose Neg"},
-    {"transpose of axes of size 1", "input x float32 1x3x1x4\n a = Transpose(x) {perm=[0,2,3,1]}\n y = Neg(a)\n output y",
-     "Transpose Neg"},
+     "input x float32 2x3x4\n a = Transpose(x) {perm=[2,0,1]}\n b = Transpose(a) {perm=[0,2,1]}\n y = Softmax(b)\n output y",
+     "Transpose Softmax"},
+    {"transpose of axes of size 1", "input x float32 1x3x1x4\n a = Transpose(x) {perm=[0,2,3,1]}\n y = Softmax(a)\n output y",
+     "Transpose Softmax"},
+    {"transposes move behind elementwise operators",
+     "input x float32 2x3x4\n input z float32 2x3x4\n const c float32 3 random\n a = Transpose(x) {perm=[2,0,1]}\n"
+     "b = Transpose(z) {perm=[2,0,1]}\n d = Mul(a, c)\n e = Add(d, b)\n y = Softmax(e)\n output y", "Mul Add Transpose Softmax"},
+    {"and meet their inverse",
+     "input x float32 2x3x4\n const c float32 4x1 random\n r = Softmax(x)\n a = Transpose(r) {perm=[0,2,1]}\n d = Sub(c, a)\n"
+     "e = Exp(d)\n b = Transpose(e) {perm=[0,2,1]}\n y = Softmax(b)\n output y", "Softmax Sub Exp Softmax"},
+    {"not where permutations differ",
+     "input x float32 3x3\n input z float32 3x3\n a = Transpose(x) {perm=[1,0]}\n y = Add(a, z)\n output y", "Transpose Add"},
+    {"not where the transpose has another user",
+     "input x float32 2x3x4\n a = Transpose(x) {perm=[2,0,1]}\n y = Neg(a)\n z = Softmax(a)\n output y\n output z", "Transpose Neg Softmax"},
+    {"through Concat",
+     "input x float32 2x3x4\n input z float32 2x5x4\n a = Transpose(x) {perm=[2,0,1]}\n b = Transpose(z) {perm=[2,0,1]}\n"
+     "c = Concat(a, b) {axis=-1}\n y = Softmax(c)\n output y", "Concat Transpose Softmax"},
+    {"a chain of sums that begins without a transpose",
+     "input x float32 2x3x4\n input z float32 2x3x4\n input w float32 2x4x3\n a = Transpose(x) {perm=[0,2,1]}\n b = Transpose(z) {perm=[0,2,1]}\n"
+     "c = Add(a, w)\n d = Add(c, b)\n e = Transpose(d) {perm=[0,2,1]}\n y = Softmax(e)\n output y", "Transpose Add Add Softmax"},
     {"transpose that only moves an axis of size 1",
      "input x float32 1x3x1x4\n a = Transpose(x) {perm=[0,2,1,3]}\n y = Neg(a)\n output y", "Reshape Neg"},
     {"add 0, mul 1", "input x float32 2x3\n const z float32 1 = 0\n const o float32 scalar = 1\n r = Relu(x)\n a = Add(z, r)\n"
@@ -110,9 +126,14 @@ static const pass_case cases[] = {
     {"factors of both operands become one",
      "input x float32 2x4x6\n input z float32 2x6x5\n const c float32 1 = 3\n const d float32 1 = 0.5\n r = Relu(x)\n q = Relu(z)\n"
      "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Relu Mul MatMul"},
+    {"a scale of columns goes into the weights",
+     "input x float32 2x3x4\n const w float32 4x5 random\n const b float32 5 random\n const c float32 1x1x5 random\n p = MatMul(x, w)\n"
+     "s = Add(p, b)\n y = Mul(s, c)\n output y", "MatMul Add"},
+    {"a scale of rows does not",
+     "input x float32 2x3x4\n const w float32 4x5 random\n const c float32 3x1 random\n p = MatMul(x, w)\n y = Mul(p, c)\n output y", "MatMul Mul"},
     {"a factor stays where nothing takes it",
      "input x float32 2x4x6\n const e float32 scalar = 8\n r = Relu(x)\n a = Transpose(r) {perm=[0,2,1]}\n y = Div(a, e)\n output y",
-     "Relu Transpose Div"},
+     "Relu Div Transpose"},
     {"hard swish of Paddle",
      "input x float32 2x3\n const three float32 1 = 3\n const six float32 1 = 6\n const zero float32 scalar = 0\n"
      "const top float32 scalar = 6\n r = Neg(x)\n a = Add(r, three)\n b = Clip(a, zero, top)\n c = Mul(r, b)\n y = Div(c, six)\n output y",
