@@ -329,8 +329,66 @@ inline std::vector<OperatorName> operators()
 
 /* --- values --------------------------------------------------------------------------------------------------------- */
 
+namespace detail {
+/* What is read of a value; Self has get(). */
+template <class Self> class reads {
+public:
+    onnx_infer_kind kind() const { return onnx_infer_value_kind(at()); }
+
+    /* Tensors. */
+    onnx_infer_dtype dtype() const { return onnx_infer_tensor_dtype(at()); }
+    std::int32_t rank() const { return onnx_infer_tensor_rank(at()); }
+    span<const std::int64_t> shape() const
+    {
+        return {onnx_infer_tensor_dims(at()), static_cast<std::size_t>(rank() < 0 ? 0 : rank())};
+    }
+    std::size_t count() const { return onnx_infer_tensor_count(at()); }
+    std::size_t bytes() const { return onnx_infer_tensor_bytes(at()); }
+    const void *raw() const { return onnx_infer_tensor_data(at()); }
+    /* The elements; ONNX_INFER_E_TYPE_MISMATCH where they are not of type T. */
+    template <class T> outcome<span<const T>> data() const
+    {
+        if (dtype() != dtype_of<T>::value)
+            return fail<span<const T>>(other_type(dtype_of<T>::value));
+        return span<const T>(static_cast<const T *>(raw()), count());
+    }
+    /* Element i of a tensor of strings; it may hold any bytes. */
+    std::string_view string(std::size_t i) const
+    {
+        std::size_t n = 0;
+        const char *s = onnx_infer_tensor_string(at(), i, &n);
+        return {s ? s : "", n};
+    }
+    /* Items of a sequence or optional. */
+    std::size_t size() const { return onnx_infer_value_count(at()); }
+
+protected:
+    error other_type(onnx_infer_dtype wanted) const
+    {
+        return error(ONNX_INFER_E_TYPE_MISMATCH, "the value has element type " + std::to_string(dtype()) + ", asked for as type " +
+                                                     std::to_string(wanted));
+    }
+
+private:
+    const onnx_infer_value *at() const { return static_cast<const Self *>(this)->get(); }
+};
+} // namespace detail
+
+/* A value that somebody else holds, to be read while that lives. */
+class View : public detail::reads<View> {
+public:
+    explicit View(const onnx_infer_value *v = nullptr) : v_(v) {}
+    const onnx_infer_value *get() const { return v_; }
+    explicit operator bool() const { return v_ != nullptr; }
+    View operator[](std::size_t i) const { return View(onnx_infer_value_item(v_, i)); }
+
+private:
+    const onnx_infer_value *v_;
+};
+
 /* A tensor, sequence, optional or map. Copies refer to the same value. */
-class Value : public detail::shared<onnx_infer_value, onnx_infer_value_retain, onnx_infer_value_release> {
+class Value : public detail::shared<onnx_infer_value, onnx_infer_value_retain, onnx_infer_value_release>,
+              public detail::reads<Value> {
 public:
     Value() = default;
     /* Takes the reference over. */
@@ -338,38 +396,12 @@ public:
     /* Takes a reference of its own. */
     static Value of(onnx_infer_value *v) { return adopt(onnx_infer_value_retain(v)); }
 
-    onnx_infer_kind kind() const { return onnx_infer_value_kind(get()); }
-
-    /* Tensors. */
-    onnx_infer_dtype dtype() const { return onnx_infer_tensor_dtype(get()); }
-    std::int32_t rank() const { return onnx_infer_tensor_rank(get()); }
-    span<const std::int64_t> shape() const
-    {
-        return {onnx_infer_tensor_dims(get()), static_cast<std::size_t>(rank() < 0 ? 0 : rank())};
-    }
-    std::size_t count() const { return onnx_infer_tensor_count(get()); }
-    std::size_t bytes() const { return onnx_infer_tensor_bytes(get()); }
-    const void *raw() const { return onnx_infer_tensor_data(get()); }
     void *mutable_raw() { return onnx_infer_tensor_mutable_data(get()); }
-    /* The elements; ONNX_INFER_E_TYPE_MISMATCH where they are not of type T. */
-    template <class T> outcome<span<const T>> data() const
-    {
-        if (dtype() != dtype_of<T>::value)
-            return detail::fail<span<const T>>(other_type(dtype_of<T>::value));
-        return span<const T>(static_cast<const T *>(raw()), count());
-    }
     template <class T> outcome<span<T>> mutable_data()
     {
         if (dtype() != dtype_of<T>::value)
             return detail::fail<span<T>>(other_type(dtype_of<T>::value));
         return span<T>(static_cast<T *>(mutable_raw()), count());
-    }
-    /* Element i of a tensor of strings; it may hold any bytes. */
-    std::string_view string(std::size_t i) const
-    {
-        std::size_t n = 0;
-        const char *s = onnx_infer_tensor_string(get(), i, &n);
-        return {s ? s : "", n};
     }
     outcome<void> set_string(std::size_t i, std::string_view s)
     {
@@ -377,7 +409,6 @@ public:
     }
 
     /* Sequences and optionals. */
-    std::size_t size() const { return onnx_infer_value_count(get()); }
     Value operator[](std::size_t i) const { return of(onnx_infer_value_item(get(), i)); }
     outcome<void> push(const Value &item) { return detail::finish(onnx_infer_value_push(get(), item.get())); }
     static outcome<Value> sequence() { return make(onnx_infer_sequence_create); }
@@ -402,11 +433,6 @@ private:
         onnx_infer_value *v = nullptr;
         onnx_infer_status status = create(&v);
         return detail::finish(status, [&] { return adopt(v); });
-    }
-    error other_type(onnx_infer_dtype wanted) const
-    {
-        return error(ONNX_INFER_E_TYPE_MISMATCH, "the value has element type " + std::to_string(dtype()) + ", asked for as type " +
-                                                     std::to_string(wanted));
     }
 };
 
@@ -534,6 +560,184 @@ private:
     using owned::owned;
 };
 
+/* --- operators of your own ------------------------------------------------------------------------------------------ */
+
+/* What an operator's functions get; of use only while they run. */
+class OpContext {
+public:
+    explicit OpContext(onnx_infer_op_context *x) : x_(x) {}
+    onnx_infer_op_context *get() const { return x_; }
+    std::string_view node_name() const { return detail::text(onnx_infer_op_node_name(x_)); }
+    std::size_t input_count() const { return onnx_infer_op_input_count(x_); }
+    std::size_t output_count() const { return onnx_infer_op_output_count(x_); }
+    bool wanted(std::size_t output) const { return onnx_infer_op_output_wanted(x_, output) != 0; }
+    /* In compute the content; before, that of constants. Empty where it is left out. */
+    View input(std::size_t i) const { return View(onnx_infer_op_input(x_, i)); }
+
+    struct Type {
+        onnx_infer_kind kind = ONNX_INFER_TENSOR;
+        onnx_infer_dtype dtype = ONNX_INFER_UNDEFINED;
+        std::int32_t rank = -1;
+    };
+    /* What is known of an input. */
+    outcome<Type> input_type(std::size_t i) const
+    {
+        Type t;
+        onnx_infer_status status = onnx_infer_op_input_type(x_, i, &t.kind, &t.dtype, &t.rank);
+        return detail::finish(status, [&] { return t; });
+    }
+    struct Dim {
+        std::int64_t size = -1;
+        std::string_view expr;
+    };
+    outcome<Dim> input_dim(std::size_t i, std::int32_t axis) const
+    {
+        Dim d;
+        const char *expr = nullptr;
+        onnx_infer_status status = onnx_infer_op_input_dim(x_, i, axis, &d.size, &expr);
+        d.expr = detail::text(expr);
+        return detail::finish(status, [&] { return d; });
+    }
+    /* In infer: the type of an output; `exprs` stand for the dims that are negative. */
+    outcome<void> set_output_type(std::size_t i, onnx_infer_dtype dtype, Dims dims, const char *const *exprs = nullptr) const
+    {
+        return detail::finish(onnx_infer_op_set_output_type(x_, i, dtype, dims.rank(), dims.data(), exprs));
+    }
+    /* In infer: output i is of the type and shape of input `like`. */
+    outcome<void> set_output_like(std::size_t i, std::size_t like) const
+    {
+        Type t;
+        onnx_infer_status status = onnx_infer_op_input_type(x_, like, &t.kind, &t.dtype, &t.rank);
+        std::vector<std::int64_t> dims(static_cast<std::size_t>(t.rank < 0 ? 0 : t.rank));
+        std::vector<const char *> exprs(dims.size());
+        for (std::size_t axis = 0; status == ONNX_INFER_OK && axis < dims.size(); axis++)
+            status = onnx_infer_op_input_dim(x_, like, static_cast<std::int32_t>(axis), &dims[axis], &exprs[axis]);
+        if (status == ONNX_INFER_OK)
+            status = onnx_infer_op_set_output_type(x_, i, t.dtype, t.rank, dims.data(), exprs.data());
+        return detail::finish(status);
+    }
+    /* In compute: an output to be written. */
+    template <class T> outcome<span<T>> output(std::size_t i, Dims dims) const
+    {
+        onnx_infer_value *v = nullptr;
+        onnx_infer_status status = onnx_infer_op_output(x_, i, dtype_of<T>::value, dims.rank(), dims.data(), &v);
+        return detail::finish(status,
+                              [&] { return span<T>(static_cast<T *>(onnx_infer_tensor_mutable_data(v)), onnx_infer_tensor_count(v)); });
+    }
+
+    /* Attributes; nothing where the node has none of that name and type. */
+    std::optional<std::int64_t> attr_int(const char *name) const { return attr<std::int64_t>(onnx_infer_op_attr_int, name); }
+    std::optional<float> attr_float(const char *name) const { return attr<float>(onnx_infer_op_attr_float, name); }
+    std::optional<std::string_view> attr_string(const char *name) const
+    {
+        const char *text = nullptr;
+        std::size_t n = 0;
+        if (onnx_infer_op_attr_string(x_, name, &text, &n) != ONNX_INFER_OK)
+            return std::nullopt;
+        return std::string_view(text, n);
+    }
+    std::optional<span<const std::int64_t>> attr_ints(const char *name) const
+    {
+        return attr_list<std::int64_t>(onnx_infer_op_attr_ints, name);
+    }
+    std::optional<span<const float>> attr_floats(const char *name) const { return attr_list<float>(onnx_infer_op_attr_floats, name); }
+    std::optional<std::vector<std::string_view>> attr_strings(const char *name) const
+    {
+        const char *const *text = nullptr;
+        const std::uint32_t *length = nullptr;
+        std::size_t n = 0;
+        if (onnx_infer_op_attr_strings(x_, name, &text, &length, &n) != ONNX_INFER_OK)
+            return std::nullopt;
+        std::vector<std::string_view> all;
+        for (std::size_t i = 0; i < n; i++)
+            all.emplace_back(text[i], length[i]);
+        return all;
+    }
+    View attr_tensor(const char *name) const
+    {
+        const onnx_infer_value *v = nullptr;
+        return View(onnx_infer_op_attr_tensor(x_, name, &v) == ONNX_INFER_OK ? v : nullptr);
+    }
+
+    /* Zeroed memory until the function returns; nullptr without memory. */
+    void *scratch(std::size_t bytes) const { return onnx_infer_op_scratch(x_, bytes); }
+    /* body(0 .. n-1) on the threads of the plan; it does not throw. */
+    template <class F> void parallel_for(std::size_t n, F &&body) const
+    {
+        using function = std::remove_reference_t<F>;
+        onnx_infer_op_parallel_for(
+            x_, n, [](void *arg, std::size_t i) { (*static_cast<function *>(arg))(i); },
+            const_cast<void *>(static_cast<const void *>(&body)));
+    }
+    /* The status to return, with its record written. */
+    onnx_infer_status fail(onnx_infer_status status, const std::string &message) const
+    {
+        return onnx_infer_op_fail(x_, status, message.c_str());
+    }
+
+private:
+    template <class T, class Get> std::optional<T> attr(Get ask, const char *name) const
+    {
+        T v{};
+        return ask(x_, name, &v) == ONNX_INFER_OK ? std::optional<T>(v) : std::nullopt;
+    }
+    template <class T, class Get> std::optional<span<const T>> attr_list(Get ask, const char *name) const
+    {
+        const T *v = nullptr;
+        std::size_t n = 0;
+        return ask(x_, name, &v, &n) == ONNX_INFER_OK ? std::optional<span<const T>>(span<const T>(v, n)) : std::nullopt;
+    }
+    onnx_infer_op_context *x_;
+};
+
+namespace detail {
+/* f(), with what it throws made a failure of the operator. */
+template <class F> onnx_infer_status safely(onnx_infer_op_context *x, F f)
+{
+#if defined(ONNX_INFER_NO_EXCEPTIONS)
+    static_cast<void>(x);
+    return f();
+#else
+    try {
+        return f();
+    } catch (const error &e) {
+        return onnx_infer_op_fail(x, e.code, e.what());
+    } catch (const std::bad_alloc &e) {
+        return onnx_infer_op_fail(x, ONNX_INFER_E_OUT_OF_MEMORY, e.what());
+    } catch (const std::exception &e) {
+        return onnx_infer_op_fail(x, ONNX_INFER_E_BACKEND, e.what());
+    }
+#endif
+}
+} // namespace detail
+
+/* The definition of an operator that is a class:
+ *   explicit Op(OpContext)                                made for each node and set of input shapes
+ *   onnx_infer_status compute(OpContext) const            any thread
+ *   static onnx_infer_status infer(OpContext)             sets the outputs' types
+ * With exceptions the three may throw. Set the counts of inputs and outputs, and what else differs, in the result. */
+template <class Op> onnx_infer_op_def op_def(const char *domain, const char *name, std::int32_t since = 1)
+{
+    onnx_infer_op_def def{};
+    def.struct_size = sizeof def;
+    def.domain = domain;
+    def.name = name;
+    def.since = since;
+    def.min_inputs = def.max_inputs = def.min_outputs = def.max_outputs = 1;
+    def.infer = [](void *, onnx_infer_op_context *x) { return detail::safely(x, [&] { return Op::infer(OpContext(x)); }); };
+    def.create = [](void *, onnx_infer_op_context *x, void **kernel) {
+        return detail::safely(x, [&]() -> onnx_infer_status {
+            *kernel = new (std::nothrow) Op(OpContext(x));
+            return *kernel ? ONNX_INFER_OK : onnx_infer_op_fail(x, ONNX_INFER_E_OUT_OF_MEMORY, "no memory for a kernel");
+        });
+    };
+    def.compute = [](void *kernel, onnx_infer_op_context *x) {
+        return detail::safely(x, [&] { return static_cast<const Op *>(kernel)->compute(OpContext(x)); });
+    };
+    def.destroy = [](void *kernel) { delete static_cast<Op *>(kernel); };
+    return def;
+}
+
 /* --- options -------------------------------------------------------------------------------------------------------- */
 
 /* How to load and plan. */
@@ -565,6 +769,10 @@ public:
     {
         return note(onnx_infer_options_set_limit(get(), what.c_str(), max));
     }
+    /* An operator of your own: see op_def. What `def` refers to outlives all that is loaded with these options. */
+    Options &op(const onnx_infer_op_def &def) { return note(onnx_infer_options_add_op(get(), &def)); }
+    /* A shared library that exports onnx_infer_register_ops. */
+    Options &op_library(const std::string &path) { return note(onnx_infer_options_add_op_library(get(), path.c_str())); }
     /* fn(done, total) returns false to stop. It outlives the calls that take these options and does not throw. */
     template <class F> Options &progress(F &fn)
     {

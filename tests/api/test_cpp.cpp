@@ -2,6 +2,7 @@
 #include <onnx_infer.hpp>
 
 #include <cstdio>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -229,6 +230,130 @@ static void test_options_fail()
           }) == ONNX_INFER_E_BACKEND_UNAVAILABLE);
 }
 
+static void test_bound_runs()
+{
+    oi::Pool pool = MUST(oi::Pool::create(2, std::chrono::microseconds(10)));
+    oi::Cancel cancel = MUST(oi::Cancel::create());
+    oi::Options o;
+    o.pool(pool).deterministic(2).cancel(cancel).symbol_range("batch", 1, 2, 4);
+    oi::Plan plan = MUST(oi::Plan::create(MUST(oi::Model::load(model("model_dynamic_0"), o)), o));
+    std::vector<std::vector<std::int64_t>> shapes{{4, 3, 10, 10}};
+    CHECK(MUST(plan.output_shape({shapes.data(), 1})) == (std::vector<std::int64_t>{4, 3, 8, 8}));
+    CHECK(status_of([&] { return plan.output_shape({shapes.data(), 1}, 9); }) == ONNX_INFER_E_NOT_FOUND);
+    std::vector<float> x(600, 1.0f), y(2 * 3 * 64);
+    oi::Value in = MUST(oi::Tensor::wrap(x, {2, 3, 10, 10}));
+    oi::Value once = MUST(plan.run({in}))[0];
+    oi::Context net = MUST(oi::Context::create(plan));
+    MUST(net.bind_input(0, in));
+    MUST(net.bind_output(0, MUST(oi::Tensor::wrap(y, {2, 3, 8, 8}))));
+    MUST(net.run_bound());
+    CHECK(!std::memcmp(y.data(), once.raw(), once.bytes()) && net.output(0).raw() == y.data());
+    oi::Context copy = MUST(net.clone());
+    MUST(copy.run_bound());
+    CHECK(!std::memcmp(copy.output(0).raw(), once.raw(), once.bytes()));
+
+    std::vector<float> grown;
+    auto memory = [&](std::size_t output, onnx_infer_dtype dtype, oi::span<const std::int64_t> dims, std::size_t bytes,
+                      std::size_t align) -> void * {
+        if (output != 0 || dtype != ONNX_INFER_FLOAT || dims.size() != 4 || align == 0)
+            return nullptr;
+        grown.resize(bytes / sizeof(float));
+        return grown.data();
+    };
+    MUST(net.bind_output_fn(0, memory));
+    auto future = MUST(net.run_async());
+    MUST(net.wait());
+    MUST(future.get());
+    CHECK(grown.size() == y.size() && !std::memcmp(grown.data(), y.data(), once.bytes()));
+    oi::Cancel stop = MUST(oi::Cancel::create());
+    stop.fire();
+    oi::RunOptions ro;
+    ro.cancel(stop);
+    bool ended = false;
+    MUST(net.run_async([&](const std::optional<oi::error> &e) { ended = e && e->code == ONNX_INFER_E_CANCELLED; }, &ro));
+    CHECK(status_of([&] { return net.wait(); }) == ONNX_INFER_E_CANCELLED && ended);
+    CHECK(status_of([&] { return net.bind_input(9, in); }) == ONNX_INFER_E_NOT_FOUND);
+    MUST(net.unbind_all());
+    std::vector<std::byte> arena(1 << 20);
+    MUST(net.set_arena({arena.data(), arena.size()}));
+    CHECK(!std::memcmp(MUST(net.run1(in)).raw(), once.raw(), once.bytes()));
+
+    oi::Context cell = MUST(oi::Context::open(model("dummy_cell_state")));
+    std::vector<float> step(12, 0.25f);
+    MUST(cell.bind_input(0, MUST(oi::Tensor::wrap(step, {3, 4}))));
+    MUST(cell.bind_state(1, 1));
+    MUST(cell.run_bound());
+    const float first = MUST(cell.output(0).data<float>())[0];
+    MUST(cell.run_bound());
+    const float second = MUST(cell.output(0).data<float>())[0];
+    MUST(cell.reset_state());
+    MUST(cell.run_bound());
+    CHECK(MUST(cell.output(0).data<float>())[0] == first && first != second);
+}
+
+// Takes the place of Relu in the small CNN: as Relu, but it says how it was made and may refuse.
+struct Rectify {
+    static inline int made, refuse;
+    explicit Rectify(oi::OpContext x) : inputs(x.input_count())
+    {
+        made++;
+        CHECK(!x.input(0) && x.output_count() == 1 && x.wanted(0) && !x.attr_int("none") && !x.attr_float("none"));
+        CHECK(!x.attr_string("none") && !x.attr_ints("none") && !x.attr_floats("none") && !x.attr_strings("none") && !x.attr_tensor("none"));
+    }
+    static onnx_infer_status infer(oi::OpContext x)
+    {
+        CHECK(MUST(x.input_type(0)).dtype == ONNX_INFER_FLOAT && !MUST(x.input_dim(0, 0)).expr.empty());
+        MUST(x.set_output_like(0, 0));
+        return ONNX_INFER_OK;
+    }
+    onnx_infer_status compute(oi::OpContext x) const
+    {
+        if (refuse)
+            return x.fail(ONNX_INFER_E_LIMIT, "refused");
+#if !defined(ONNX_INFER_NO_EXCEPTIONS)
+        if (x.node_name().empty())
+            throw std::runtime_error("a node without a name");
+#endif
+        const oi::View in = x.input(0);
+        oi::span<const float> from = MUST(in.data<float>());
+        oi::span<float> to = MUST(x.output<float>(0, in.shape()));
+        float *part = static_cast<float *>(x.scratch(4 * sizeof(float)));
+        auto body = [&](std::size_t k) {
+            part[k] = 0;
+            for (std::size_t i = k; i < from.size(); i += 4)
+                to[i] = from[i] > part[k] ? from[i] : part[k];
+        };
+        x.parallel_for(4, body);
+        return inputs == 1 ? ONNX_INFER_OK : ONNX_INFER_E_INTERNAL;
+    }
+    std::size_t inputs;
+};
+
+static void test_operators()
+{
+    std::vector<float> x(784);
+    for (std::size_t i = 0; i < x.size(); i++)
+        x[i] = static_cast<float>(i % 7) / 7;
+    oi::Value in = MUST(oi::Tensor::wrap(x, {1, 1, 28, 28}));
+    onnx_infer_op_def def = oi::op_def<Rectify>("", "Relu");
+    def.flags = ONNX_INFER_OP_OVERRIDE;
+    oi::Options o;
+    o.op(def);
+    oi::Context ours = MUST(oi::Context::open(model("simple_cnn"), o)), theirs = MUST(oi::Context::open(model("simple_cnn")));
+    oi::Value a = MUST(ours.run1(in)), b = MUST(theirs.run1(in));
+    float most = 0;
+    for (std::size_t i = 0; i < a.count(); i++)
+        most = std::max(most, std::abs(MUST(a.data<float>())[i] - MUST(b.data<float>())[i]));
+    CHECK(Rectify::made > 0 && most < 1e-4f);
+    Rectify::refuse = 1;
+    CHECK(status_of([&] { return ours.run1(in); }) == ONNX_INFER_E_LIMIT);
+    CHECK(status_of([] {
+              oi::Options other;
+              other.op_library("/no/such/library.so");
+              return oi::Model::load(model("dummy_cell"), &other);
+          }) == ONNX_INFER_E_IO);
+}
+
 int main()
 {
     test_static();
@@ -236,6 +361,8 @@ int main()
     test_models();
     test_runs();
     test_options_fail();
+    test_bound_runs();
+    test_operators();
     std::printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;
 }

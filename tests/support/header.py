@@ -178,7 +178,7 @@ def by_value(node, structs):
     return None
 
 
-def rules(functions, ast, text):
+def rules(functions, ast, text, header):
     tally = Tally()
     typedefs = typedefs_of(ast)
     structs = {n for n, t in typedefs.items() if isinstance(t, c_ast.TypeDecl) and isinstance(t.type, (c_ast.Struct, c_ast.Union))}
@@ -195,6 +195,9 @@ def rules(functions, ast, text):
         unknown = (f.errors or set()) - set(statuses(text).values())
         tally.check(not unknown, f"{f.name}: 'Errors:' names {', '.join(sorted(unknown))}, which are no statuses")
         tally.check(re.search(rf"\b{f.name}\([^;]*\) ONNX_INFER_NOEXCEPT;", text, re.S), f"{f.name}: is not ONNX_INFER_NOEXCEPT")
+    wrapped = set(re.findall(r"\bonnx_infer_\w+", (header.parent / "onnx_infer.hpp").read_text()))
+    for f in functions:
+        tally.check(f.name in wrapped, f"{f.name}: onnx_infer.hpp does not wrap it")
     for name, node in typedefs.items():
         tally.check(not isinstance(getattr(node, "type", None), c_ast.Enum), f"{name}: an enum type")
         if is_pointer(node):
@@ -251,7 +254,7 @@ def main():
     elif args.command == "shim":
         shim(functions, ast)
     elif args.command == "rules":
-        return rules(functions, ast, text)
+        return rules(functions, ast, text, args.header)
     else:
         return covered(functions, ast, text, args.notes)
     return 0
