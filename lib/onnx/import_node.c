@@ -208,6 +208,12 @@ static int64_t opset_of(oi_importer *im, const oi_scope *s, const OiOnnx__NodePr
     return version;
 }
 
+/* Written by the exporter: a node of an operator of the standard that the newest opset cannot say. */
+static bool is_own_form(const OiOnnx__NodeProto *p)
+{
+    return p->domain && !strcmp(p->domain, "onnx_infer");
+}
+
 static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, const char *name, oi_import *node,
                             subgraph *sub)
 {
@@ -227,7 +233,9 @@ static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProt
     }
     for (node->nout = (uint32_t)p->n_output; node->nout && node->out[node->nout - 1] == OI_NONE;)
         node->nout--;
-    if (node->op->import)
+    for (uint32_t i = 0; i < node->nattr; i++)
+        node->attr[i].by_import = is_own_form(p);
+    if (node->op->import && !is_own_form(p))
         OI_TRY(node->op->import(node));
     if (node->done)
         return ONNX_INFER_OK;
@@ -252,6 +260,8 @@ static oi_status import_node(oi_importer *im, oi_scope *s, const OiOnnx__NodePro
     const oi_op *op = custom_operator(im, s, p);
     if (!op)
         op = oi_op_find(oi_domain_norm(p->domain), oi_text_or_empty(p->op_type));
+    if (!op && is_own_form(p))
+        op = oi_op_find("", oi_text_or_empty(p->op_type));
     oi_import node = {
         .g = s->g,
         .op = op,

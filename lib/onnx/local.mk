@@ -14,6 +14,10 @@ lib/onnx/onnx.pb-c.c: lib/onnx/onnx.proto
 	$(AM_V_at)sed -e '1i\' -e '#define NDEBUG 1 /* a library does not end the process */' $@ >$@.tmp && mv $@.tmp $@
 lib/onnx/onnx.pb-c.h: lib/onnx/onnx.pb-c.c
 	@test -f $@ || { rm -f $<; $(MAKE) $(AM_MAKEFLAGS) $<; }
+core_sources += lib/onnx/export.c
+core_sources += lib/onnx/export.h
+core_sources += lib/onnx/export_node.c
+core_sources += lib/onnx/export_parts.h
 core_sources += lib/onnx/file.c
 core_sources += lib/onnx/file.h
 core_sources += lib/onnx/import.c

@@ -197,12 +197,12 @@ oi_status oi_onnx_read_value(const oi_alloc *a, const char *path, onnx_infer_kin
 
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
-static oi_status to_tensor(oi_arena *arena, const oi_tensor *t, OiOnnx__TensorProto **out)
+oi_status oi_onnx_tensor_message(oi_arena *arena, const oi_tensor *t, bool any_size, OiOnnx__TensorProto **out)
 {
     OiOnnx__TensorProto *p = oi_arena_mem(arena, sizeof *p);
     if (!p)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_FAIL_IF(t->bytes > INT32_MAX - 4096, ONNX_INFER_E_LIMIT, "a tensor of %zu bytes does not fit in a protobuf message", t->bytes);
+    OI_FAIL_IF(!any_size && t->bytes > INT32_MAX - 4096, ONNX_INFER_E_LIMIT, "a tensor of %zu bytes does not fit in a protobuf message", t->bytes);
     oi_onnx__tensor_proto__init(p);
     *out = p;
     p->n_dims = (size_t)t->rank;
@@ -317,7 +317,7 @@ static oi_status map_values(oi_arena *arena, const onnx_infer_value *v, OiOnnx__
         return ONNX_INFER_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < n; i++) {
         oi_tensor one = {.dtype = v->tensor.dtype, .data = (char *)v->tensor.data + i * width, .bytes = width};
-        OI_TRY(to_tensor(arena, &one, &p->tensor_values[i]));
+        OI_TRY(oi_onnx_tensor_message(arena, &one, false, &p->tensor_values[i]));
         p->tensor_values[i]->dims = NULL;
     }
     return ONNX_INFER_OK;
@@ -357,7 +357,7 @@ static oi_status to_message(oi_arena *arena, const onnx_infer_value *v, Protobuf
 {
     switch (v->kind) {
     case ONNX_INFER_TENSOR:
-        return to_tensor(arena, &v->tensor, (OiOnnx__TensorProto **)out);
+        return oi_onnx_tensor_message(arena, &v->tensor, false, (OiOnnx__TensorProto **)out);
     case ONNX_INFER_SEQUENCE:
         return to_sequence(arena, v, (OiOnnx__SequenceProto **)out);
     case ONNX_INFER_OPTIONAL:
@@ -380,16 +380,20 @@ static void append(ProtobufCBuffer *buffer, size_t n, const uint8_t *p)
         s->status = oi_write(s->w, p, n);
 }
 
+oi_status oi_onnx_pack(const ProtobufCMessage *p, const oi_writer *w)
+{
+    sink s = {{append}, w, ONNX_INFER_OK};
+    protobuf_c_message_pack_to_buffer(p, &s.base);
+    return s.status;
+}
+
 oi_status oi_onnx_write_value(const onnx_infer_value *v, const oi_writer *w)
 {
     oi_arena *arena = oi_arena_create(NULL);
     ProtobufCMessage *p = NULL;
-    sink s = {{append}, w, ONNX_INFER_OK};
     oi_status status = arena ? to_message(arena, v, &p) : ONNX_INFER_E_OUT_OF_MEMORY;
-    if (!status) {
-        protobuf_c_message_pack_to_buffer(p, &s.base);
-        status = s.status;
-    }
+    if (!status)
+        status = oi_onnx_pack(p, w);
     oi_arena_destroy(arena);
     return status;
 }

@@ -89,6 +89,14 @@ static void *raw_content(const oi_raw_attr *r, oi_attr_spec *as)
     return (void *)(uintptr_t)at[r->type];
 }
 
+const void *oi_attr_raw_content(const oi_raw_attr *r, oi_attr_type *type)
+{
+    oi_attr_spec as;
+    const void *content = raw_content(r, &as);
+    *type = as.type;
+    return content;
+}
+
 /* --- comparing --------------------------------------------------------------------------------------------------- */
 
 static bool fact_equal(const oi_fact *a, const oi_fact *b)
@@ -321,7 +329,7 @@ static void put_field(text_out *o, const oi_attr_spec *s, const void *p)
     }
 }
 
-static bool is_default(const oi_attr_spec *s, const void *p)
+bool oi_attr_is_default(const oi_attr_spec *s, const void *p)
 {
     switch (s->type) {
     case OI_ATTR_INT:
@@ -360,7 +368,7 @@ const char *oi_attr_text(const oi_op *op, const void *attr, char *buf, size_t ca
     o.used = 0;
     for (const oi_attr_spec *s = op->attrs; attr && s && s->name; s++) {
         const void *p = field(s, attr);
-        if (is_default(s, p))
+        if (oi_attr_is_default(s, p))
             continue;
         put_format(&o, "%s", any ? ", " : "{");
         if (s->type != OI_ATTR_REST)

@@ -53,6 +53,9 @@ typedef struct {
 
 /* A struct with the defaults, in the arena; NULL without memory or where the operator has none (attr_size 0). */
 void *oi_attr_new(oi_arena *arena, const oi_op *op);
+bool oi_attr_is_default(const oi_attr_spec *s, const void *field);
+/* What holds the content of an attribute as the file has it, and its type. */
+const void *oi_attr_raw_content(const oi_raw_attr *r, oi_attr_type *type);
 bool oi_attr_equal(const oi_op *op, const void *a, const void *b);
 /* Appends "{axis=1, mode=linear}", defaults left out, to buf. */
 const char *oi_attr_text(const oi_op *op, const void *attr, char *buf, size_t cap);
