@@ -178,6 +178,14 @@ typedef struct onnx_infer_executor {
     void (*parallel_for)(void *user, size_t n, void (*body)(void *arg, size_t i), void *arg);
 } onnx_infer_executor;
 
+/* A sink of bytes: `write` takes all of them, in order, and returns 0; another number ends the call that writes with
+ * ONNX_INFER_E_IO. Called from the thread of that call. */
+typedef struct onnx_infer_writer {
+    size_t struct_size;
+    void *user;
+    int (*write)(void *user, const void *p, size_t n);
+} onnx_infer_writer;
+
 /* Bytes of memory. */
 typedef struct onnx_infer_memory {
     size_t struct_size;
@@ -372,6 +380,20 @@ ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_r
  * UNSUPPORTED_VERSION, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* Writes the model as ONNX: functions inlined, operators in their form of opset 21 or of a newer one that it has, sizes that
+ * the options (may be NULL) fix by onnx_infer_options_set_symbol and _set_input_shape fixed; unless their level is 0 also simplified:
+ * constants and shape arithmetic folded, patterns replaced by the operators that they stand for. It does not depend on the
+ * machine. A node that no opset can express is written with the domain "onnx_infer", which this library alone reads.
+ * data and location (both may be NULL): tensors of 1 KiB and more are written to `data`, in the model named as `location`, the
+ * name of a file in the model's folder. Without them 2 GiB of weights are LIMIT.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, LIMIT, NOT_FOUND, SHAPE_MISMATCH, INVALID_MODEL. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_save_onnx(const onnx_infer_model *m, const onnx_infer_options *o,
+                                                            const onnx_infer_writer *w, const onnx_infer_writer *data,
+                                                            const char *location) ONNX_INFER_NOEXCEPT;
+/* The same to a file, put in its place when it is whole; weights of 2 GiB and more go to PATH.data beside it.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, NOT_FOUND, SHAPE_MISMATCH, INVALID_MODEL. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_save_onnx_file(const onnx_infer_model *m, const onnx_infer_options *o,
+                                                                 const char *path) ONNX_INFER_NOEXCEPT;
 /* Another reference to it, which is returned; and one given back: with the last the model goes. */
 ONNX_INFER_API onnx_infer_model *onnx_infer_model_retain(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_model_release(onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
@@ -671,7 +693,7 @@ ONNX_INFER_API void *onnx_infer_op_scratch(onnx_infer_op_context *x, size_t byte
 ONNX_INFER_API void onnx_infer_op_parallel_for(onnx_infer_op_context *x, size_t n, void (*body)(void *arg, size_t i),
                                                void *arg) ONNX_INFER_NOEXCEPT;
 /* Writes the error record, and returns `status` for the function to return: one of ONNX_INFER_E_*; any other number becomes
- * BACKEND. `message` may be NULL.
+ * BACKEND. `message` may be NULL. With ONNX_INFER_OK nothing happens.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE, UNSUPPORTED_VERSION,
  * SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, DEADLINE, BACKEND_UNAVAILABLE, BACKEND, BUSY, LIMIT, BUFFER_TOO_SMALL,
  * CACHE_STALE, DATA_DEPENDENT. */

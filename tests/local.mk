@@ -120,6 +120,10 @@ tests_api_test_pool_hooks_CPPFLAGS = $(check_cppflags)
 tests_api_test_pool_hooks_LDADD = $(api_ldadd)
 tests_api_test_pool_hooks_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
 endif
+check_suites += tests/api/test_save
+tests_api_test_save_SOURCES = tests/api/test_save.c tests/support/little_model.c tests/support/little_model.h
+tests_api_test_save_CPPFLAGS = $(check_cppflags)
+tests_api_test_save_LDADD = $(api_ldadd)
 check_suites += tests/api/test_run
 tests_api_test_run_SOURCES = tests/api/test_run.c
 tests_api_test_run_CPPFLAGS = $(check_cppflags)

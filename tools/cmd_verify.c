@@ -183,12 +183,41 @@ static oi_status check_set(test_case *t, size_t set)
     return status ? oi_error_prefix("data set %zu: ", set) : ONNX_INFER_OK;
 }
 
+static int append(void *user, const void *p, size_t n)
+{
+    return fwrite(p, 1, n, user) == n ? 0 : -1;
+}
+
+/* Puts in place of the model what it gives when it is written as ONNX and loaded again. */
+static oi_status reload(const verifier *v, test_case *t)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&bytes, &n);
+    OI_FAIL_IF(!f, ONNX_INFER_E_OUT_OF_MEMORY, "no memory for the saved model");
+    const onnx_infer_writer w = {sizeof w, f, append};
+    onnx_infer_model *again = NULL;
+    oi_status status = onnx_infer_model_save_onnx(t->model, v->options, &w, NULL, NULL);
+    fclose(f);
+    if (status)
+        oi_error_prefix("saving: ");
+    if (!status && (status = onnx_infer_model_load_memory(bytes, n, NULL, NULL, v->options, &again)))
+        oi_error_prefix("loading what was saved: ");
+    free(bytes);
+    OI_TRY(status);
+    onnx_infer_model_release(t->model);
+    t->model = again;
+    return ONNX_INFER_OK;
+}
+
 static oi_status check_case(const verifier *v, test_case *t)
 {
     char path[PATH_BYTES];
     onnx_infer_plan *plan = NULL;
     snprintf(path, sizeof path, "%s/model.onnx", t->dir);
     OI_TRY(onnx_infer_model_load_file(path, v->options, &t->model));
+    if (v->args->reload)
+        OI_TRY(reload(v, t));
     OI_TRY(onnx_infer_plan_create(t->model, v->options, &plan));
     oi_status status = onnx_infer_context_create(plan, &t->context);
     onnx_infer_plan_release(plan);
@@ -286,7 +315,7 @@ static int verify(const tool_args *args)
 
 int tool_verify(int argc, char **argv)
 {
-    enum { ACCEPTS = TOOL_MACHINE | TOOL_STAGE | TOOL_TOLERANCE };
+    enum { ACCEPTS = TOOL_MACHINE | TOOL_STAGE | TOOL_TOLERANCE | TOOL_RELOAD };
     tool_args args;
     int code = 0;
     if (tool_args_read(argc, argv, ACCEPTS, &args)) {

@@ -5,6 +5,7 @@ tool_sources += tools/cmd_bench.c
 tool_sources += tools/cmd_check.c
 tool_sources += tools/cmd_inspect.c
 tool_sources += tools/cmd_run.c
+tool_sources += tools/cmd_save.c
 tool_sources += tools/cmd_verify.c
 tool_sources += tools/compare.c
 tool_sources += tools/draw.c

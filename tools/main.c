@@ -13,6 +13,7 @@ static const struct {
     {"inspect", "shows inputs, outputs, sizes and the graph of a model", tool_inspect},
     {"check", "lists everything in a model that is invalid or unsupported", tool_check},
     {"verify", "runs directories of test data and compares the outputs", tool_verify},
+    {"save", "writes a model, simplified, as ONNX", tool_save},
     {"bench", "measures how fast a model loads and runs", tool_bench},
     {"ops", "lists the operators of this build", tool_ops},
 };
@@ -92,7 +93,7 @@ int main(int argc, char **argv)
             }
             return code;
         }
-    fprintf(stderr, "onnx-infer: no command '%s'; there are run, inspect, check, verify, bench and ops\n",
+    fprintf(stderr, "onnx-infer: no command '%s'; there are run, inspect, check, verify, save, bench and ops\n",
             argv[1]);
     return ONNX_INFER_E_INVALID_ARGUMENT;
 }

@@ -33,7 +33,7 @@ typedef struct {
     int32_t threads, level;
     const char *isa, *backend, *save, *graph, *stage;
     double timeout, seconds, rtol, atol; /* rtol and atol negative: not given */
-    bool json, profile, help;
+    bool json, profile, reload, help;
 } tool_args;
 
 enum {
@@ -44,7 +44,9 @@ enum {
     TOOL_GRAPH = 16,
     TOOL_TOLERANCE = 32,
     TOOL_BENCH = 64,
-    TOOL_MACHINE = 128
+    TOOL_MACHINE = 128,
+    TOOL_SHAPES = 1 << 12,
+    TOOL_RELOAD = 1 << 13
 };
 
 /* Reads the words behind the command's name; `accepts` are TOOL_* bits. */
@@ -130,6 +132,7 @@ int tool_run(int argc, char **argv);
 int tool_inspect(int argc, char **argv);
 int tool_check(int argc, char **argv);
 int tool_verify(int argc, char **argv);
+int tool_save(int argc, char **argv);
 int tool_bench(int argc, char **argv);
 int tool_ops(int argc, char **argv);
 

@@ -40,6 +40,33 @@ onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_
     return oi_model_load(&(oi_model_source){.path = path}, o, true, out);
 }
 
+static oi_status check_writer(const onnx_infer_writer *w)
+{
+    OI_FAIL_IF(w->struct_size < sizeof *w, ONNX_INFER_E_INVALID_ARGUMENT, "struct_size is %zu, expected %zu", w->struct_size, sizeof *w);
+    OI_FAIL_IF(!w->write, ONNX_INFER_E_INVALID_ARGUMENT, "the writer has no function write");
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_model_save_onnx(const onnx_infer_model *m, const onnx_infer_options *o, const onnx_infer_writer *w,
+                                             const onnx_infer_writer *data, const char *location)
+{
+    OI_NEED(m);
+    OI_NEED(w);
+    OI_FAIL_IF(!data != !location, ONNX_INFER_E_INVALID_ARGUMENT, "data and location go together; one of them is NULL");
+    OI_TRY(check_writer(w));
+    if (data)
+        OI_TRY(check_writer(data));
+    const oi_writer model = {w->user, w->write}, large = {data ? data->user : NULL, data ? data->write : NULL};
+    return oi_model_save(m, o, &model, data ? &large : NULL, location);
+}
+
+onnx_infer_status onnx_infer_model_save_onnx_file(const onnx_infer_model *m, const onnx_infer_options *o, const char *path)
+{
+    OI_NEED(m);
+    OI_NEED(path);
+    return oi_model_save_file(m, o, path);
+}
+
 onnx_infer_model *onnx_infer_model_retain(onnx_infer_model *m)
 {
     return oi_model_retain(m);

@@ -114,9 +114,10 @@ onnx_infer_status onnx_infer_op_set_output_type(onnx_infer_op_context *x, size_t
             d[k] = dims[k];
         else if (!expr)
             d[k] = oi_dim_fresh(x->x->syms);
-        else
-            OI_FAIL_IF(!oi_dim_parse(x->x->syms, expr, &d[k]), ONNX_INFER_E_INVALID_ARGUMENT,
-                       "output %zu, axis %d: '%.100s' is no expression of sizes", i, (int)k, expr);
+        else if (!oi_dim_parse(x->x->syms, expr, &d[k]))
+            return oi_symtab_status(x->x->syms) ? oi_fail_out_of_memory(strlen(expr))
+                                                : oi_fail(ONNX_INFER_E_INVALID_ARGUMENT,
+                                                          "output %zu, axis %d: '%.100s' is no expression of sizes", i, (int)k, expr);
     }
     if (rank < 0)
         oi_infer_set_fresh(x->x, (uint32_t)i, dtype, rank);
@@ -282,7 +283,9 @@ void onnx_infer_op_parallel_for(onnx_infer_op_context *x, size_t n, void (*body)
 onnx_infer_status onnx_infer_op_fail(onnx_infer_op_context *x, onnx_infer_status status, const char *message)
 {
     OI_NEED(x);
-    if (status <= ONNX_INFER_OK || status > ONNX_INFER_E_INTERNAL)
+    if (status == ONNX_INFER_OK)
+        return status;
+    if (status < ONNX_INFER_OK || status > ONNX_INFER_E_INTERNAL)
         status = ONNX_INFER_E_BACKEND;
     return oi_fail(status, "%s", message ? message : "");
 }

@@ -64,7 +64,7 @@ onnx_infer_status onnx_infer_options_add_op_library(onnx_infer_options *o, const
     if (st != ONNX_INFER_OK) { /* all of its operators or none */
         oi_custom_ops_release(o->ops);
         o->ops = before;
-        if (oi_error_current()->status != st)
+        if (add && oi_error_current()->status != st)
             st = oi_fail(ONNX_INFER_E_BACKEND, "onnx_infer_register_ops returned %d", (int)st);
         oi_error_prefix("operator library '%s': ", path);
     } else {

@@ -26,22 +26,26 @@ uint64_t oi_onnx_constant_bytes(const oi_graph *g)
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
 
-/* `base` if it is free, else something like it. */
-static oi_status fresh_name(oi_exporter *x, const char *base, const char **out)
+oi_status oi_export_name(oi_exporter *x, oi_names *used, const char *base, const char **out)
 {
     bool added = false;
     if (base && base[0]) {
-        OI_TRY(oi_names_put(&x->used, base, 0, &added));
+        OI_TRY(oi_names_put(used, base, 0, &added));
         *out = base;
     }
     while (!added) {
         const char *name = oi_arena_format(x->arena, "%.200s_%u", base && base[0] ? base : "v", ++x->counter);
         if (!name)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        OI_TRY(oi_names_put(&x->used, name, 0, &added));
+        OI_TRY(oi_names_put(used, name, 0, &added));
         *out = name;
     }
     return ONNX_INFER_OK;
+}
+
+static oi_status fresh_name(oi_exporter *x, const char *base, const char **out)
+{
+    return oi_export_name(x, &x->used, base, out);
 }
 
 static bool is_constant(const oi_value *v)
@@ -54,7 +58,7 @@ typedef struct {
     const char **name;         /* by value */
     const char **output;       /* by output */
     OiOnnx__GraphProto *proto;
-    bool top;
+    bool top, loop;            /* the model's graph; the body of a Loop */
 } part;
 
 /* Names of the ports, then of everything else. Inputs from `formal` on are captured: `outer` has their names. */
@@ -184,7 +188,7 @@ static oi_status add_subgraphs(oi_exporter *x, part *s, const oi_node *n, OiOnnx
         const oi_sub *sub = &n->sub[k];
         OiOnnx__AttributeProto *a = oi_arena_mem(x->arena, sizeof *a);
         const char **outer = oi_arena_array(x->arena, (size_t)sub->ncapture + 1, sizeof *outer);
-        part inner = {.g = sub->graph};
+        part inner = {.g = sub->graph, .loop = !strcmp(n->op->name, "Loop") && !n->op->domain[0]};
         if (!a || !outer)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         oi_onnx__attribute_proto__init(a);
@@ -218,7 +222,7 @@ static oi_status add_node(oi_exporter *x, part *s, const oi_node *n)
 {
     OiOnnx__NodeProto *p;
     uint32_t nin = formal_inputs(n), nout = n->nout;
-    while (nout && n->out[nout - 1] == OI_NONE)
+    while (nout && n->out[nout - 1] == OI_NONE && n->op->max_out != UINT16_MAX)
         nout--;
     OI_TRY(oi_export_node(x, n, n->nsub, &p));
     p->input = oi_arena_array(x->arena, (size_t)nin + 1, sizeof *p->input);
@@ -243,7 +247,7 @@ static oi_status add_copy(oi_exporter *x, part *s, uint32_t i)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     oi_onnx__node_proto__init(p);
     p->op_type = (char *)(uintptr_t)"Identity";
-    p->name = (char *)(uintptr_t)s->output[i];
+    OI_TRY(oi_export_name(x, &x->nodes, s->output[i], (const char **)&p->name));
     OI_TRY(name_of(x, s, s->g->output[i], (const char **)&ends[0]));
     ends[1] = (char *)(uintptr_t)s->output[i];
     p->input = &ends[0];
@@ -261,8 +265,13 @@ static oi_status export_ports(oi_exporter *x, part *s, uint32_t formal)
     p->output = oi_arena_array(x->arena, (size_t)g->noutput + 1, sizeof *p->output);
     if (!p->input || !p->output)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    for (uint32_t i = 0; i < formal; i++)
-        OI_TRY(to_port(x, s->name[g->input[i]], g->syms, &g->value[g->input[i]].fact, s->top, &p->input[p->n_input++]));
+    for (uint32_t i = 0; i < formal; i++) {
+        oi_fact f = g->value[g->input[i]].fact;
+        bool scalar = s->loop && i < 2; /* the turn's number and the condition: readers ask for their shapes */
+        if (scalar)
+            f = oi_fact_tensor(i ? ONNX_INFER_BOOL : ONNX_INFER_INT64, 0, NULL);
+        OI_TRY(to_port(x, s->name[g->input[i]], g->syms, &f, s->top || scalar, &p->input[p->n_input++]));
+    }
     for (uint32_t i = 0; i < g->noutput; i++) {
         const oi_symtab *syms;
         oi_fact f = output_fact(x, s, i, &syms);
@@ -403,7 +412,7 @@ static oi_status write_model(oi_exporter *x)
 
 oi_status oi_onnx_write_model(const oi_alloc *a, const oi_onnx_export *e)
 {
-    oi_exporter x = {.e = e, .used.alloc = a, .shared.alloc = a};
+    oi_exporter x = {.e = e, .used.alloc = a, .nodes.alloc = a, .shared.alloc = a};
     OI_FAIL_IF(e->graph->stage != OI_STAGE_TYPED && e->graph->stage != OI_STAGE_DECLUTTERED, ONNX_INFER_E_INTERNAL,
                "only typed and decluttered graphs are written");
     OI_FAIL_IF(!e->data && oi_onnx_constant_bytes(e->graph) > OI_ONNX_MAX_INLINE, ONNX_INFER_E_LIMIT,
@@ -411,6 +420,7 @@ oi_status oi_onnx_write_model(const oi_alloc *a, const oi_onnx_export *e)
     x.arena = oi_arena_create(a);
     oi_status status = x.arena ? write_model(&x) : ONNX_INFER_E_OUT_OF_MEMORY;
     oi_names_clear(&x.used);
+    oi_names_clear(&x.nodes);
     oi_names_clear(&x.shared);
     oi_arena_destroy(x.arena);
     return status;

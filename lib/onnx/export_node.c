@@ -281,6 +281,23 @@ static oi_status add_rest(oi_exporter *x, OiOnnx__NodeProto *p, const oi_raw_att
     return ONNX_INFER_OK;
 }
 
+/* Our own definitions have defaults here for the sake of old opsets; the standard has none any more. */
+static bool is_required(const oi_node *n, const oi_attr_spec *s)
+{
+    return (s->flags & OI_ATTR_REQUIRED) || (!strcmp(n->op->name, "Concat") && !strcmp(s->name, "axis"));
+}
+
+static bool is_split_in_equal_parts(const oi_node *n)
+{
+    return !n->op->domain[0] && !strcmp(n->op->name, "Split") && (n->nin < 2 || n->in[1] == OI_NONE);
+}
+
+static oi_status add_count(oi_exporter *x, OiOnnx__NodeProto *p, const char *name, int64_t count)
+{
+    const int64_t *at = oi_arena_copy(x->arena, &count, sizeof count);
+    return at ? add_attribute(x, p, name, OI_ATTR_INT, NULL, at) : ONNX_INFER_E_OUT_OF_MEMORY;
+}
+
 /* What the standard added to operators after opset 21: an attribute that is not left at its default, or more inputs. */
 static const struct { const char *op, *attr; uint32_t inputs; int64_t version; } additions[] = {
     {"Attention", NULL, 7, 24},
@@ -345,14 +362,16 @@ oi_status oi_export_node(oi_exporter *x, const oi_node *n, uint32_t graphs, OiOn
     } else {
         OI_TRY(oi_export_need(x, domain, n->op->flags & OI_OP_CUSTOM ? 1 : version_of(n)));
     }
-    p->name = (char *)(uintptr_t)n->name;
+    OI_TRY(oi_export_name(x, &x->nodes, n->name, (const char **)&p->name));
     p->op_type = (char *)(uintptr_t)n->op->name;
     p->domain = (char *)(uintptr_t)(domain[0] ? domain : NULL);
     for (const oi_attr_spec *s = n->op->attrs; s && s->name && n->attr; s++) {
         const void *at = (const char *)n->attr + s->offset;
         if (s->type == OI_ATTR_REST)
             OI_TRY(add_rest(x, p, at));
-        else if ((s->flags & OI_ATTR_REQUIRED) || !oi_attr_is_default(s, at))
+        else if (is_split_in_equal_parts(n) && !strcmp(s->name, "num_outputs"))
+            OI_TRY(add_count(x, p, s->name, n->nout));
+        else if (is_required(n, s) || !oi_attr_is_default(s, at))
             OI_TRY(add_attribute(x, p, s->name, s->type, s->s, at));
     }
     *out = p;

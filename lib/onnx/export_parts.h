@@ -16,7 +16,7 @@ typedef struct {
 typedef struct {
     const oi_onnx_export *e;
     oi_arena *arena;
-    oi_names used;                /* names of values, over all graphs */
+    oi_names used, nodes;         /* names of values and of nodes, over all graphs */
     oi_names shared;              /* large constants of subgraphs, by storage, to an index in `initializer` */
     uint32_t counter;             /* of names made up */
     OiOnnx__TensorProto **initializer; /* of the model's graph */
@@ -25,6 +25,9 @@ typedef struct {
     uint32_t ndomain, domain_cap;
     uint64_t data_at;             /* bytes written to the file of external data */
 } oi_exporter;
+
+/* export.c: `base` if it is free among `used`, else something like it. */
+oi_status oi_export_name(oi_exporter *x, oi_names *used, const char *base, const char **out);
 
 /* export_node.c */
 /* Type and shape. `shape` false: element type alone. NULL in *out where nothing is known. */

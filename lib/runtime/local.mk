@@ -22,4 +22,5 @@ core_sources += lib/runtime/program.c
 core_sources += lib/runtime/program.h
 core_sources += lib/runtime/session.c
 core_sources += lib/runtime/session.h
+core_sources += lib/runtime/specialize.c
 core_sources += lib/runtime/state.h

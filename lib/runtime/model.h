@@ -2,6 +2,7 @@
 #ifndef OI_RUNTIME_MODEL_H
 #define OI_RUNTIME_MODEL_H
 
+#include "base/writer.h"
 #include "onnx/model_file.h"
 #include "runtime/options.h"
 
@@ -42,6 +43,14 @@ typedef struct { /* one of the three */
 oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o, bool peek, onnx_infer_model **out);
 onnx_infer_model *oi_model_retain(onnx_infer_model *m);
 void oi_model_release(onnx_infer_model *m); /* accepts NULL */
+/* What the options fix: sizes of symbols in `bound` (which holds -1, or what is fixed already), shapes of inputs in `input`
+ * (which holds the model's declarations). */
+oi_status oi_model_apply_options(const onnx_infer_model *m, const onnx_infer_options *o, oi_fact *input, int64_t *bound);
+/* Writes the graph at level 0 as it was loaded, else decluttered, for what the options (may be NULL) fix. `data` may be NULL. */
+oi_status oi_model_save(const onnx_infer_model *m, const onnx_infer_options *o, const oi_writer *w, const oi_writer *data,
+                        const char *location);
+/* The same to a file, which is put in its place when it is whole, with PATH.data beside it for 2 GiB of weights or more. */
+oi_status oi_model_save_file(const onnx_infer_model *m, const onnx_infer_options *o, const char *path);
 /* The index of a port; -1 where there is none. */
 int64_t oi_model_find_port(const onnx_infer_port *port, size_t n, const char *name);
 

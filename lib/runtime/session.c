@@ -27,58 +27,6 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
     return oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &e->pool);
 }
 
-static oi_status bad_shape_option(const char *input, const oi_shape_option *s, const char *why)
-{
-    char text[200];
-    oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "the options give input '%s' the shape %s: %s", input,
-            oi_dims_text(s->rank, s->dim, text, sizeof text), why);
-    return oi_error_at_tensor(input);
-}
-
-/* Symbols and shapes that the options fix, in `bound`. */
-static oi_status apply_options(onnx_infer_plan *p, const onnx_infer_options *o, int64_t *bound)
-{
-    const oi_onnx_model *f = p->model->file;
-    const oi_symtab *syms = f->graph->syms;
-    for (size_t i = 0; i < o->nsymbol; i++) {
-        oi_symbol sym;
-        if (oi_dim_find_symbol(syms, o->symbol[i].name, &sym))
-            bound[sym] = o->symbol[i].value;
-        else
-            oi_log_write(&o->log, ONNX_INFER_LOG_INFO, "the model has no symbol '%s'", o->symbol[i].name);
-    }
-    for (size_t k = 0; k < o->nshape; k++) {
-        const oi_shape_option *s = &o->shape[k];
-        int64_t i = oi_model_find_port(p->model->input, f->ninput, s->input);
-        OI_FAIL_IF(i < 0, ONNX_INFER_E_NOT_FOUND, "the options give a shape for '%s', which is no input of the model", s->input);
-        oi_fact *fact = &p->input[i];
-        if (fact->kind != ONNX_INFER_TENSOR)
-            return bad_shape_option(s->input, s, "the input is no tensor");
-        if (fact->shape.rank >= 0 && fact->shape.rank != s->rank)
-            return bad_shape_option(s->input, s, "the model declares another rank");
-        for (int32_t d = 0; d < s->rank; d++) {
-            oi_dim declared = fact->shape.rank < 0 ? OI_DIM_LOWEST_NUMBER : fact->shape.dim[d];
-            if (fact->shape.rank >= 0 && oi_dim_is_number(declared) && declared != s->dim[d])
-                return bad_shape_option(s->input, s, "the model declares another size of a fixed dimension");
-            if (fact->shape.rank >= 0 && !oi_dim_is_number(declared) &&
-                oi_dim_solve(syms, declared, s->dim[d], bound) < 0)
-                return bad_shape_option(s->input, s, "it contradicts the sizes given for symbols or other inputs");
-        }
-        fact->shape.rank = s->rank;
-        for (int32_t d = 0; d < s->rank; d++)
-            fact->shape.dim[d] = s->dim[d];
-    }
-    for (uint32_t i = 0; i < f->ninput; i++) {
-        oi_fact *fact = &p->input[i];
-        for (int32_t d = 0; fact->kind == ONNX_INFER_TENSOR && d < fact->shape.rank; d++) {
-            int64_t n;
-            if (!oi_dim_is_number(fact->shape.dim[d]) && oi_dim_eval(syms, fact->shape.dim[d], bound, &n) && n >= 0)
-                fact->shape.dim[d] = n;
-        }
-    }
-    return ONNX_INFER_OK;
-}
-
 /* Ranges of symbols that the model has and the options do not fix. */
 static oi_status take_ranges(onnx_infer_plan *p, const onnx_infer_options *o, const int64_t *bound)
 {
@@ -209,7 +157,7 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
         p->fixed[i] = f->input[i].initial;
         defaults = defaults || p->fixed[i];
     }
-    OI_TRY(apply_options(p, o, bound));
+    OI_TRY(oi_model_apply_options(p->model, o, p->input, bound));
     OI_TRY(take_ranges(p, o, bound));
     OI_TRY(check_planning(&x));
     /* Inputs with a default may be constants in a run or not, so what they allow is found out for each plan. */

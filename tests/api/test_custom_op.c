@@ -5,6 +5,7 @@
 #include "support/little_model.h"
 
 #include <check.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -494,7 +495,10 @@ static onnx_infer_status probe_compute(void *user, onnx_infer_op_context *x)
     ck_assert_int_eq(done, 5);
     for (int code = 1; code < ONNX_INFER_E_INTERNAL; code++)
         ck_assert_int_eq(onnx_infer_op_fail(x, code, "tried"), code);
-    ck_assert_int_eq(onnx_infer_op_fail(x, 0, NULL), ONNX_INFER_E_BACKEND);
+    ck_assert_int_eq(onnx_infer_op_fail(x, -1, NULL), ONNX_INFER_E_BACKEND);
+    ck_assert_int_eq(onnx_infer_op_fail(x, 99, "unknown"), ONNX_INFER_E_BACKEND);
+    OK(onnx_infer_op_fail(x, ONNX_INFER_OK, "nothing"));
+    OK(onnx_infer_op_fail(x, ONNX_INFER_OK, NULL));
     OK(onnx_infer_op_output(x, 0, ONNX_INFER_FLOAT, 2, dims, &v));
     memcpy(onnx_infer_tensor_mutable_data(v), onnx_infer_tensor_data(in), onnx_infer_tensor_bytes(in));
     return ONNX_INFER_OK;
@@ -661,6 +665,68 @@ START_TEST(every_allocation_may_fail)
 }
 END_TEST
 
+/* Runs out of memory inside the callbacks. */
+static onnx_infer_status starve_infer(void *user, onnx_infer_op_context *x)
+{
+    onnx_infer_status st = ONNX_INFER_OK;
+    char name[20];
+    const char *expr = name;
+    (void)user;
+    left = 0;
+    for (int i = 0; i < 100000 && !st; i++) {
+        snprintf(name, sizeof name, "s%d * 3", i);
+        st = onnx_infer_op_set_output_type(x, 0, ONNX_INFER_FLOAT, 1, NULL, &expr);
+    }
+    ck_assert_int_eq(st, ONNX_INFER_E_OUT_OF_MEMORY);
+    left = -1;
+    return st;
+}
+
+static onnx_infer_status starve_compute(void *user, onnx_infer_op_context *x)
+{
+    onnx_infer_value *v;
+    (void)user;
+    left = 0;
+    onnx_infer_status st = onnx_infer_op_output(x, 0, ONNX_INFER_FLOAT, 1, (int64_t[]){100000}, &v);
+    ck_assert_int_eq(st, ONNX_INFER_E_OUT_OF_MEMORY);
+    ck_assert_ptr_null(v);
+    left = -1;
+    return st;
+}
+
+START_TEST(no_memory_in_callbacks)
+{
+    onnx_infer_op_def def = {.struct_size = sizeof def, .domain = "test.ops", .name = "Starve", .compute = starve_compute};
+    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    onnx_infer_options *o;
+    onnx_infer_model *m;
+    left = -1;
+    for (int in_infer = 0; in_infer < 2; in_infer++) {
+        OK(onnx_infer_options_create(&o));
+        OK(onnx_infer_options_set_allocator(o, &a));
+        def.infer = in_infer ? starve_infer : NULL;
+        OK(onnx_infer_options_add_op(o, &def));
+        onnx_infer_status st = load("in x float 3\ny = test.ops::Starve(x)\nout y float ?", o, 1, &m);
+        ck_assert_int_eq(st, in_infer ? ONNX_INFER_E_OUT_OF_MEMORY : ONNX_INFER_OK);
+        if (!st) {
+            onnx_infer_plan *p;
+            onnx_infer_context *c;
+            onnx_infer_value *x = NULL, *y = NULL;
+            OK(onnx_infer_plan_create(m, o, &p));
+            OK(onnx_infer_context_create(p, &c));
+            OK(onnx_infer_tensor_create(ONNX_INFER_FLOAT, 1, (int64_t[]){3}, &x));
+            ck_assert_int_eq(onnx_infer_run(c, NULL, 1, (const onnx_infer_value *const *)&x, 1, &y), ONNX_INFER_E_OUT_OF_MEMORY);
+            onnx_infer_value_release(x);
+            onnx_infer_context_free(c);
+            onnx_infer_plan_release(p);
+            onnx_infer_model_release(m);
+        }
+        onnx_infer_options_free(o);
+    }
+    ck_assert_uint_eq(held, 0);
+}
+END_TEST
+
 START_TEST(from_a_library)
 {
     const char *path = getenv("OP_LIBRARY");
@@ -669,7 +735,14 @@ START_TEST(from_a_library)
     ck_assert_int_eq(onnx_infer_options_add_op_library(NULL, "x"), ONNX_INFER_E_INVALID_ARGUMENT);
     ck_assert_int_eq(onnx_infer_options_add_op_library(o, NULL), ONNX_INFER_E_INVALID_ARGUMENT);
     ck_assert_int_eq(onnx_infer_options_add_op_library(o, "/nothing/here.so"), ONNX_INFER_E_IO);
+    /* libraries without the function, and with one that fails without a word */
+    if (!dlopen("libm.so.6", RTLD_NOW))
+        path = NULL;
     if (path) {
+        ck_assert_int_eq(onnx_infer_options_add_op_library(o, "libm.so.6"), ONNX_INFER_E_NOT_FOUND);
+        setenv("OP_LIBRARY_FAILS", "1", 1);
+        ck_assert_int_eq(onnx_infer_options_add_op_library(o, path), ONNX_INFER_E_BACKEND);
+        unsetenv("OP_LIBRARY_FAILS");
         OK(onnx_infer_options_add_op_library(o, path));
         ck_assert_int_eq(onnx_infer_options_add_op_library(o, path), ONNX_INFER_E_INVALID_ARGUMENT); /* its operators again */
         ck_assert(run_number(o, "in x float 1x3\ny = test.ops::Triple(x)\nout y float 1x3", 1, NULL) == -6);
@@ -693,6 +766,7 @@ int main(void)
     tcase_add_test(t, null_contexts);
     tcase_add_test(t, one_plan_many_threads);
     tcase_add_test(t, every_allocation_may_fail);
+    tcase_add_test(t, no_memory_in_callbacks);
     tcase_add_test(t, from_a_library);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -119,6 +119,24 @@ static little_bytes constant(char *line)
     return t;
 }
 
+/* "w float 100 FILE": a tensor whose data are all of a file beside the model. */
+static little_bytes hole(char *line)
+{
+    little_bytes t = {0}, entry = {0};
+    char name[100], type[20], dims[100], file[100], *rest;
+    if (sscanf(line, "%99s %19s %99s %99s", name, type, dims, file) != 4)
+        refuse(line);
+    for (char *d = strtok_r(dims, "x", &rest); d && strcmp(d, "scalar"); d = strtok_r(NULL, "x", &rest))
+        put_int(&t, 1, atoll(d));
+    put_int(&t, 2, type_number(type));
+    put_text(&t, 8, name);
+    put_text(&entry, 1, "location");
+    put_text(&entry, 2, file);
+    put_message(&t, 13, &entry);
+    put_int(&t, 14, 1);
+    return t;
+}
+
 static void put_names(little_bytes *b, int field, char *list)
 {
     char *rest;
@@ -206,6 +224,9 @@ little_bytes little_graph(const char *text, const little_bytes *sub)
         little_bytes m;
         if (!strncmp(line, "const ", 6)) {
             m = constant(line + 6);
+            field = 5;
+        } else if (!strncmp(line, "hole ", 5)) {
+            m = hole(line + 5);
             field = 5;
         } else if (field) {
             if (sscanf(line, "%*s %99s %19s %99s", name, type, dims) != 3)

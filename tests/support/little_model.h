@@ -16,6 +16,7 @@ void little_free(little_bytes *b);
  *   in x float 2xNx?         an input: element type float, int64 or bool; dims: numbers, names, ? for none given; "scalar"
  *   info x float 2x3         a value_info entry
  *   const w float 2x2 1 2 3 4
+ *   hole w float 2x2 FILE    the same with the data in a file beside the model
  *   y = Add(x, w) axis=1     a node; several outputs and inputs are separated by commas, "_" leaves one out;
  *                            attributes are integers (1), floats (0.5), strings ('a'), lists of numbers ([1,2], [0.5]),
  *                            tensors (<v;float;2;0.5;1>) or graphs of `sub` after '@': body=@0

@@ -1,0 +1,188 @@
+/* Models for given sizes: what options fix, copies of graphs for them, and such copies as files. */
+#include "runtime/model.h"
+
+#include "onnx/export.h"
+#include "optimizer/optimizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static oi_status bad_shape_option(const char *input, const oi_shape_option *s, const char *why)
+{
+    char text[200];
+    oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "the options give input '%s' the shape %s: %s", input,
+            oi_dims_text(s->rank, s->dim, text, sizeof text), why);
+    return oi_error_at_tensor(input);
+}
+
+oi_status oi_model_apply_options(const onnx_infer_model *m, const onnx_infer_options *o, oi_fact *input, int64_t *bound)
+{
+    const oi_onnx_model *f = m->file;
+    const oi_symtab *syms = f->graph->syms;
+    for (size_t i = 0; i < o->nsymbol; i++) {
+        oi_symbol sym;
+        if (oi_dim_find_symbol(syms, o->symbol[i].name, &sym))
+            bound[sym] = o->symbol[i].value;
+        else
+            oi_log_write(&o->log, ONNX_INFER_LOG_INFO, "the model has no symbol '%s'", o->symbol[i].name);
+    }
+    for (size_t k = 0; k < o->nshape; k++) {
+        const oi_shape_option *s = &o->shape[k];
+        int64_t i = oi_model_find_port(m->input, f->ninput, s->input);
+        OI_FAIL_IF(i < 0, ONNX_INFER_E_NOT_FOUND, "the options give a shape for '%s', which is no input of the model", s->input);
+        oi_fact *fact = &input[i];
+        if (fact->kind != ONNX_INFER_TENSOR)
+            return bad_shape_option(s->input, s, "the input is no tensor");
+        if (fact->shape.rank >= 0 && fact->shape.rank != s->rank)
+            return bad_shape_option(s->input, s, "the model declares another rank");
+        for (int32_t d = 0; d < s->rank; d++) {
+            oi_dim declared = fact->shape.rank < 0 ? OI_DIM_LOWEST_NUMBER : fact->shape.dim[d];
+            if (fact->shape.rank >= 0 && oi_dim_is_number(declared) && declared != s->dim[d])
+                return bad_shape_option(s->input, s, "the model declares another size of a fixed dimension");
+            if (fact->shape.rank >= 0 && !oi_dim_is_number(declared) &&
+                oi_dim_solve(syms, declared, s->dim[d], bound) < 0)
+                return bad_shape_option(s->input, s, "it contradicts the sizes given for symbols or other inputs");
+        }
+        fact->shape.rank = s->rank;
+        for (int32_t d = 0; d < s->rank; d++)
+            fact->shape.dim[d] = s->dim[d];
+    }
+    for (uint32_t i = 0; i < f->ninput; i++) {
+        oi_fact *fact = &input[i];
+        for (int32_t d = 0; fact->kind == ONNX_INFER_TENSOR && d < fact->shape.rank; d++) {
+            int64_t n;
+            if (!oi_dim_is_number(fact->shape.dim[d]) && oi_dim_eval(syms, fact->shape.dim[d], bound, &n) && n >= 0)
+                fact->shape.dim[d] = n;
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+/* The model's graph for what the options fix, as far as `to`. */
+static oi_status make_graph(const onnx_infer_model *m, const onnx_infer_options *o, oi_stage to, oi_graph **out)
+{
+    const oi_onnx_model *f = m->file;
+    const oi_alloc *a = &o->alloc;
+    size_t nsym = oi_symtab_count(f->graph->syms);
+    int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
+    oi_fact *fact = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *fact);
+    const oi_fact **given = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *given);
+    oi_status st = bound && fact && given ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (size_t i = 0; st == ONNX_INFER_OK && i < nsym; i++)
+        bound[i] = -1;
+    for (uint32_t i = 0; st == ONNX_INFER_OK && i < f->ninput; i++)
+        fact[i] = *m->input[i].fact;
+    if (st == ONNX_INFER_OK)
+        st = oi_model_apply_options(m, o, fact, bound);
+    for (uint32_t i = 0; st == ONNX_INFER_OK && i < f->ninput; i++) {
+        if (fact[i].kind == ONNX_INFER_TENSOR && fact[i].shape.rank >= 0 && oi_shape_is_concrete(&fact[i].shape))
+            given[i] = &fact[i]; /* the rest follows from `bound`: its dims belong to the other graph */
+    }
+    if (st == ONNX_INFER_OK)
+        st = oi_optimize_for(a, f->graph, bound, given, to, NULL, NULL, NULL, out);
+    oi_free_mem(a, bound);
+    oi_free_mem(a, fact);
+    oi_free_mem(a, given);
+    return st;
+}
+
+static oi_status has_issues(const onnx_infer_model *m)
+{
+    return oi_fail(ONNX_INFER_E_INVALID_MODEL, "the model has issues, the first: %.900s", m->issue[0].message);
+}
+
+/* --- saving -------------------------------------------------------------------------------------------------------- */
+
+static oi_status save(const onnx_infer_model *m, const onnx_infer_options *o, oi_onnx_export *e)
+{
+    onnx_infer_options defaults;
+    oi_graph *g = NULL;
+    oi_options_init(&defaults);
+    if (!o)
+        o = &defaults;
+    if (m->nissue)
+        return has_issues(m);
+    OI_TRY(make_graph(m, o, o->level == 0 ? OI_STAGE_TYPED : OI_STAGE_DECLUTTERED, &g));
+    e->model = m->file;
+    e->graph = g;
+    oi_status st = oi_onnx_write_model(&o->alloc, e);
+    oi_graph_destroy(g);
+    return st;
+}
+
+oi_status oi_model_save(const onnx_infer_model *m, const onnx_infer_options *o, const oi_writer *w, const oi_writer *data,
+                        const char *location)
+{
+    return save(m, o, &(oi_onnx_export){.out = w, .data = data, .location = location});
+}
+
+static int write_file(void *user, const void *p, size_t n)
+{
+    return fwrite(p, 1, n, user) == n ? 0 : -1;
+}
+
+typedef struct {
+    char *path; /* of the file while it is written */
+    FILE *file;
+} new_file;
+
+static oi_status start_file(new_file *f, const char *path, const char *ending)
+{
+    size_t n = strlen(path) + strlen(ending) + 32;
+    f->path = oi_alloc_mem(NULL, n);
+    if (!f->path)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    snprintf(f->path, n, "%s%s.%ld.tmp", path, ending, (long)getpid());
+    f->file = fopen(f->path, "wbe");
+    OI_FAIL_IF(!f->file, ONNX_INFER_E_IO, "%s: cannot be written: %s", f->path, strerror(errno));
+    return ONNX_INFER_OK;
+}
+
+/* Puts the file in its place; after a failure (of anything) it is removed. */
+static oi_status end_file(new_file *f, const char *path, const char *ending, oi_status st)
+{
+    size_t n = strlen(path) + strlen(ending) + 1;
+    char *to = st == ONNX_INFER_OK && f->file ? oi_alloc_mem(NULL, n) : NULL;
+    if (f->file && (fflush(f->file) | fsync(fileno(f->file)) | fclose(f->file)) && st == ONNX_INFER_OK)
+        st = oi_fail(ONNX_INFER_E_IO, "%s: cannot be written: %s", f->path, strerror(errno));
+    if (st == ONNX_INFER_OK && f->file) {
+        if (to)
+            snprintf(to, n, "%s%s", path, ending);
+        else
+            st = ONNX_INFER_E_OUT_OF_MEMORY;
+        if (to && rename(f->path, to))
+            st = oi_fail(ONNX_INFER_E_IO, "%s: cannot be put in its place: %s", to, strerror(errno));
+    }
+    if (st != ONNX_INFER_OK && f->file)
+        remove(f->path);
+    oi_free_mem(NULL, to);
+    oi_free_mem(NULL, f->path);
+    return st;
+}
+
+oi_status oi_model_save_file(const onnx_infer_model *m, const onnx_infer_options *o, const char *path)
+{
+    new_file model = {0}, data = {0};
+    char *location = NULL;
+    bool external = oi_onnx_constant_bytes(m->file->graph) > OI_ONNX_MAX_INLINE;
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    oi_status st = start_file(&model, path, "");
+    if (st == ONNX_INFER_OK && external)
+        st = start_file(&data, path, ".data");
+    if (st == ONNX_INFER_OK && external) {
+        location = oi_alloc_mem(NULL, strlen(base) + 6);
+        if (location)
+            sprintf(location, "%s.data", base);
+        else
+            st = ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    const oi_writer w = {model.file, write_file}, d = {data.file, write_file};
+    if (st == ONNX_INFER_OK)
+        st = oi_model_save(m, o, &w, external ? &d : NULL, location);
+    st = end_file(&data, path, ".data", st);
+    st = end_file(&model, path, "", st);
+    oi_free_mem(NULL, location);
+    return st;
+}
