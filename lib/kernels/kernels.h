@@ -251,6 +251,23 @@ typedef void oi_depthwise_fn(const oi_depthwise_args *args, size_t oy0, size_t o
 
 enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
 
+/*
+ * A row of weights of 2, 4 or 8 bits (the first one lowest in its byte) in `blocks` blocks of `block` elements, a
+ * multiple of 16: weight = (number - zero point) * scale of its block. Zero points are floats, or packed as the numbers
+ * are, or (both NULL) the middle.
+ */
+typedef struct oi_nbits_row {
+    size_t blocks, block;
+    unsigned bits;
+    const uint8_t *q, *zero;
+    const float *scale, *zero_float;
+} oi_nbits_row;
+
+/* out: blocks * block floats. */
+typedef void oi_nbits_expand_fn(const oi_nbits_row *row, float *out);
+/* The product with a, which has blocks * block elements too. */
+typedef float oi_nbits_dot_fn(const oi_nbits_row *row, const float *a);
+
 /* One instruction set's kernels. Every pointer is set except unused entries of `tile`. */
 typedef struct oi_kernels {
     const char *name;
@@ -275,6 +292,8 @@ typedef struct oi_kernels {
     oi_dot_rows_fn *dot_rows;
     oi_soften_fn *soften;
     oi_keep_fn *keep;
+    oi_nbits_expand_fn *nbits_expand;
+    oi_nbits_dot_fn *nbits_dot;
 } oi_kernels;
 
 /*

@@ -17,6 +17,7 @@ isa_sources += lib/kernels/isa/scores.c
 isa_sources += lib/kernels/isa/binary.c
 isa_sources += lib/kernels/isa/depthwise.c
 isa_sources += lib/kernels/isa/isa.h
+isa_sources += lib/kernels/isa/nbits.c
 isa_sources += lib/kernels/isa/reorder.c
 isa_sources += lib/kernels/isa/pooling.c
 isa_sources += lib/kernels/isa/reduce.c
@@ -30,6 +31,7 @@ isa_sources += lib/kernels/simd/simd_avx512.h
 isa_sources += lib/kernels/simd/simd_generic.h
 isa_sources += lib/kernels/simd/simd_neon.h
 isa_sources += lib/kernels/simd/simd_sse2.h
+isa_sources += lib/kernels/simd/simd_x86.h
 isa_sources += lib/kernels/tmpl/tile.inc
 isa_sources += lib/kernels/tmpl/tile_rows.inc
 

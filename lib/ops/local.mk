@@ -163,3 +163,4 @@ core_sources += lib/ops/op_training.c
 core_sources += lib/ops/op_gradient.c
 core_sources += lib/ops/op_ml_tree.c lib/ops/ml_tree.h lib/ops/ml_tree_import.c
 core_sources += lib/ops/op_ml_svm.c
+core_sources += lib/ops/op_nbits.c

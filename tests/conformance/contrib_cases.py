@@ -373,3 +373,39 @@ def contrib_lstm(d):
               case.constant(np.float32(0.004) * np.abs(d.values(each)) + np.float32(0.001)), case.constant(zero),
               case.constant(np.float32(0.004) * np.abs(d.values(each)) + np.float32(0.001)), case.constant(zero)]
     return case.output(*case.node("DynamicQuantizeLSTM", *inputs, domain=MS, outputs=3, hidden_size=hidden, direction=direction))
+
+
+# --- weights of few bits -------------------------------------------------------------------------------------------
+
+
+@generator
+def contrib_nbits(d):
+    case, bits, block = Case(d), d.pick(4, 4, 8, 2), d.pick(16, 32, 64, 128)
+    k, n = d.pick(block, 2 * block, d.int(1, 200)), d.pick(1, 7, 16, 63, 64, 65, 130)
+    blocks = -(-k // block)
+    shape = [*d.pick([1], [1, 1], [2], [5], [2, 3], [17]), k]
+    inputs = [case.input(d.values(shape)), case.weight(quantised(d, [n, blocks, block * bits // 8], np.uint8)),
+              case.weight(np.abs(d.values([n, blocks])) / np.float32(2**bits)), "", "", ""]
+    kind = d.int(0, 2)
+    if kind == 1:
+        inputs[3] = case.weight(quantised(d, [n, -(-blocks * bits // 8)], np.uint8))
+    elif kind == 2 and bits == 4:
+        inputs[3] = case.weight(d.rng.uniform(5, 11, [n, blocks]).astype(np.float32))
+    if d.flip():
+        inputs[5] = case.weight(d.values([n]))
+    while not inputs[-1]:
+        inputs.pop()
+    return case.output(case.node("MatMulNBits", *inputs, domain=MS, K=k, N=n, bits=bits if bits != 4 or d.flip() else None, block_size=block))
+
+
+@generator
+def contrib_gather_quantised(d):
+    case, bits, block = Case(d), d.pick(4, 8), d.pick(16, 32)
+    rows, width = d.int(1, 9), d.pick(16, 32, 64, 48)
+    packed = width * bits // 8
+    blocks = -(-width // block)
+    indices = case.input(d.rng.integers(-rows, rows, d.pick([], [3], [2, 3])).astype(d.pick(np.int32, np.int64)))
+    inputs = [case.constant(quantised(d, [rows, packed], np.uint8)), indices, case.constant(d.values([rows, blocks]))]
+    if d.flip():
+        inputs.append(case.constant(quantised(d, [rows, -(-blocks * bits // 8)], np.uint8)))
+    return case.output(case.node("GatherBlockQuantized", *inputs, domain=MS, bits=bits, block_size=block, gather_axis=0, quantize_axis=d.pick(1, -1)))

@@ -26,5 +26,7 @@ oi_pool_fn OI_KNAME(pool);
 oi_dot_rows_fn OI_KNAME(dot_rows);
 oi_soften_fn OI_KNAME(soften);
 oi_keep_fn OI_KNAME(keep);
+oi_nbits_expand_fn OI_KNAME(nbits_expand);
+oi_nbits_dot_fn OI_KNAME(nbits_dot);
 
 #endif

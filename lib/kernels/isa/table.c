@@ -42,4 +42,6 @@ const oi_kernels OI_KNAME(kernels) = {
     .dot_rows = OI_KNAME(dot_rows),
     .soften = OI_KNAME(soften),
     .keep = OI_KNAME(keep),
+    .nbits_expand = OI_KNAME(nbits_expand),
+    .nbits_dot = OI_KNAME(nbits_dot),
 };

@@ -13,7 +13,8 @@
  * v_max(a,b) and v_min(a,b) return b when b is NaN (and may return either when a is). v_round: half to even.
  * v_to_int rounds; beyond int32 the result is unspecified. v_bits and vi_bits reinterpret. v_transpose turns
  * VL vectors of rows into columns. v_scalef(a,n) = a 2^n rounded once, where OI_SIMD_SCALEF is defined.
- * v_hmax and v_hmin are for vectors without NaN.
+ * v_from_u8 and v_from_u4 make 16 / VL vectors of the 16 bytes at p, of the 16 numbers of 4 bits (the lower
+ * one of a byte first). v_hmax and v_hmin are for vectors without NaN.
  */
 #if defined(OI_KERN_AVX512)
 #include "kernels/simd/simd_avx512.h"

@@ -1,6 +1,7 @@
 /* simd_avx2.h - the vector vocabulary of the kernels on AVX2 with FMA. simd.h says what each word means. */
 #include <immintrin.h>
 
+#include "kernels/simd/simd_x86.h"
 enum { VL = 8 };
 typedef __m256 vf;
 typedef __m256i vi;
@@ -60,6 +61,14 @@ static inline float v_hmin(vf a)
 static inline bool v_any(vm m) { return _mm256_movemask_ps(m) != 0; }
 static inline vm v_or(vm a, vm b) { return _mm256_or_ps(a, b); }
 static inline vm v_none(void) { return _mm256_setzero_ps(); }
+
+static inline void widen_bytes(__m128i x, vf *v)
+{
+    v[0] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x));
+    v[1] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)));
+}
+static inline void v_from_u8(const uint8_t *p, vf *v) { widen_bytes(load_bytes(p), v); }
+static inline void v_from_u4(const uint8_t *p, vf *v) { widen_bytes(load_nibbles(p), v); }
 
 static inline vi vi_set1(int32_t a) { return _mm256_set1_epi32(a); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }

@@ -2,6 +2,7 @@
  * means. */
 #include <immintrin.h>
 
+#include "kernels/simd/simd_x86.h"
 enum { VL = 16 };
 typedef __m512 vf;
 typedef __m512i vi;
@@ -49,6 +50,10 @@ static inline vf v_scalef(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 static inline bool v_any(vm m) { return m != 0; }
 static inline vm v_or(vm a, vm b) { return (vm)(a | b); }
 static inline vm v_none(void) { return 0; }
+
+static inline void widen_bytes(__m128i x, vf *v) { v[0] = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x)); }
+static inline void v_from_u8(const uint8_t *p, vf *v) { widen_bytes(load_bytes(p), v); }
+static inline void v_from_u4(const uint8_t *p, vf *v) { widen_bytes(load_nibbles(p), v); }
 
 static inline vi vi_set1(int32_t a) { return _mm512_set1_epi32(a); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }

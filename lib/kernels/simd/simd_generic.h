@@ -28,6 +28,16 @@ static inline void v_storen(float *p, vf a, size_t n)
     for (size_t i = 0; i < n && i < 4; i++)
         p[i] = a[i];
 }
+static inline void v_from_u8(const uint8_t *p, vf *v)
+{
+    for (int i = 0; i < 16; i++)
+        v[i / 4][i % 4] = (float)p[i];
+}
+static inline void v_from_u4(const uint8_t *p, vf *v)
+{
+    for (int i = 0; i < 16; i++)
+        v[i / 4][i % 4] = (float)(p[i / 2] >> 4 * (i % 2) & 15);
+}
 static inline vf v_set1(float a) { return (vf){a, a, a, a}; }
 static inline vf v_zero(void) { return (vf){0}; }
 static inline vf v_add(vf a, vf b) { return a + b; }

@@ -29,6 +29,21 @@ static inline void v_storen(float *p, vf a, size_t n)
     if (n > 2)
         vst1q_lane_f32(p + 2, a, 2);
 }
+static inline void widen_bytes(uint8x16_t x, vf *v)
+{
+    const uint16x8_t low = vmovl_u8(vget_low_u8(x)), high = vmovl_u8(vget_high_u8(x));
+    v[0] = vcvtq_f32_u32(vmovl_u16(vget_low_u16(low)));
+    v[1] = vcvtq_f32_u32(vmovl_u16(vget_high_u16(low)));
+    v[2] = vcvtq_f32_u32(vmovl_u16(vget_low_u16(high)));
+    v[3] = vcvtq_f32_u32(vmovl_u16(vget_high_u16(high)));
+}
+static inline void v_from_u8(const uint8_t *p, vf *v) { widen_bytes(vld1q_u8(p), v); }
+static inline void v_from_u4(const uint8_t *p, vf *v)
+{
+    const uint8x8_t x = vld1_u8(p);
+    const uint8x8x2_t z = vzip_u8(vand_u8(x, vdup_n_u8(15)), vshr_n_u8(x, 4));
+    widen_bytes(vcombine_u8(z.val[0], z.val[1]), v);
+}
 static inline vf v_set1(float a) { return vdupq_n_f32(a); }
 static inline vf v_zero(void) { return vdupq_n_f32(0.0f); }
 static inline vf v_add(vf a, vf b) { return vaddq_f32(a, b); }

@@ -2,6 +2,7 @@
  * means. */
 #include <emmintrin.h>
 
+#include "kernels/simd/simd_x86.h"
 enum { VL = 4 };
 typedef __m128 vf;
 typedef __m128i vi;
@@ -87,6 +88,17 @@ static inline float v_hmin(vf a)
 static inline bool v_any(vm m) { return _mm_movemask_ps(m) != 0; }
 static inline vm v_or(vm a, vm b) { return _mm_or_ps(a, b); }
 static inline vm v_none(void) { return _mm_setzero_ps(); }
+
+static inline void widen_bytes(__m128i x, vf *v)
+{
+    const __m128i zero = _mm_setzero_si128(), low = _mm_unpacklo_epi8(x, zero), high = _mm_unpackhi_epi8(x, zero);
+    v[0] = _mm_cvtepi32_ps(_mm_unpacklo_epi16(low, zero));
+    v[1] = _mm_cvtepi32_ps(_mm_unpackhi_epi16(low, zero));
+    v[2] = _mm_cvtepi32_ps(_mm_unpacklo_epi16(high, zero));
+    v[3] = _mm_cvtepi32_ps(_mm_unpackhi_epi16(high, zero));
+}
+static inline void v_from_u8(const uint8_t *p, vf *v) { widen_bytes(load_bytes(p), v); }
+static inline void v_from_u4(const uint8_t *p, vf *v) { widen_bytes(load_nibbles(p), v); }
 
 static inline vi vi_set1(int32_t a) { return _mm_set1_epi32(a); }
 static inline vi vi_add(vi a, vi b) { return _mm_add_epi32(a, b); }
