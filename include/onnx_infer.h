@@ -99,6 +99,8 @@ typedef int32_t onnx_infer_dtype;
 #define ONNX_INFER_FLOAT8E8M0 24
 #define ONNX_INFER_UINT2 25
 #define ONNX_INFER_INT2 26
+#define ONNX_INFER_FLOAT6E2M3 27
+#define ONNX_INFER_FLOAT6E3M2 28
 
 typedef int32_t onnx_infer_kind;
 #define ONNX_INFER_TENSOR 0

@@ -146,7 +146,22 @@ static oi_status read_opsets(oi_importer *im, const OiOnnx__ModelProto *p)
     return ONNX_INFER_OK;
 }
 
-/* What is a little newer than this build is read as far as its operators are known; what is far beyond it is refused. */
+static bool uses_domain(size_t n, OiOnnx__NodeProto *const *node, const char *domain)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(oi_domain_norm(node[i]->domain), domain))
+            return true;
+        for (size_t k = 0; k < node[i]->n_attribute; k++) {
+            const OiOnnx__GraphProto *g = node[i]->attribute[k]->g;
+            if (g && uses_domain(g->n_node, g->node, domain))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What is a little newer than this build is read as far as its operators are known; what is far beyond it is refused
+ * where there are nodes of it. */
 static oi_status check_versions(const oi_importer *im)
 {
     const oi_onnx_model *m = im->model;
@@ -155,10 +170,15 @@ static oi_status check_versions(const oi_importer *im)
                      m->ir_version, OI_ONNX_MAX_IR);
     for (uint32_t i = 0; i < m->nopset; i++) {
         int32_t newest = oi_op_newest_opset(m->opset[i].domain);
-        OI_FAIL_IF(newest && m->opset[i].version > newest + NEWER_OPSETS, ONNX_INFER_E_UNSUPPORTED_VERSION,
+        if (!newest || m->opset[i].version <= newest)
+            continue;
+        bool used = uses_domain(im->proto->graph->n_node, im->proto->graph->node, m->opset[i].domain);
+        for (size_t k = 0; k < im->proto->n_functions && !used; k++)
+            used = uses_domain(im->proto->functions[k]->n_node, im->proto->functions[k]->node, m->opset[i].domain);
+        OI_FAIL_IF(used && m->opset[i].version > newest + NEWER_OPSETS, ONNX_INFER_E_UNSUPPORTED_VERSION,
                    "the model has opset %" PRId64 " of domain '%s', this build knows %d; export it for an older opset", m->opset[i].version,
                    m->opset[i].domain[0] ? m->opset[i].domain : "ai.onnx", newest);
-        if (newest && m->opset[i].version > newest)
+        if (used)
             oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING,
                          "the model has opset %" PRId64 " of '%s', this build knows %d: its operators are taken as in %d",
                          m->opset[i].version, m->opset[i].domain[0] ? m->opset[i].domain : "ai.onnx", newest, newest);

@@ -18,6 +18,7 @@ typedef struct oi_frame {
 /* Names of one graph, or of one function inlined into a graph. */
 typedef struct oi_scope {
     struct oi_scope *parent; /* of a subgraph: where captured names are looked for; NULL: nowhere */
+    struct oi_scope *caller; /* of a function: the scope that calls it, whose graph is the same */
     oi_graph *g;
     oi_frame *frame;
     const char *prefix;      /* of names of nodes and values: "" or "caller/" */

@@ -106,7 +106,7 @@ oi_status oi_import_call(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *
     OI_FAIL_IF(frame.depth + s->depth > im->o.max_depth, ONNX_INFER_E_LIMIT,
                "functions are nested more than %u deep; raise limit \"depth\" if that is meant", (unsigned)im->o.max_depth);
     const char *name = oi_import_node_name(im, s, p);
-    oi_scope inner = {.g = s->g, .frame = &frame, .depth = s->depth + 1, .names.alloc = im->o.alloc};
+    oi_scope inner = {.g = s->g, .frame = &frame, .caller = s, .depth = s->depth + 1, .names.alloc = im->o.alloc};
     oi_names bound = {.alloc = im->o.alloc};
     inner.prefix = oi_arena_format(im->scratch, "%.200s/", name); /* bounded, however long and nested names are */
     oi_status status = inner.prefix ? inline_body(im, s, &inner, &bound, p, fn) : ONNX_INFER_E_OUT_OF_MEMORY;

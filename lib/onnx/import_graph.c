@@ -37,21 +37,50 @@ static oi_status add_const(oi_importer *im, oi_scope *s, const char *name, oi_te
     return define(s, name, v);
 }
 
-static oi_status capture(oi_importer *im, oi_scope *s, const char *name, oi_value_id outer, oi_value_id *out)
+/* Takes a value of the parent's graph in under a key among the scope's names. */
+static oi_status capture(oi_importer *im, oi_scope *s, const char *key, const char *name, oi_value_id outer, oi_value_id *out)
 {
     const oi_value *from = &s->parent->g->value[outer];
     if (from->fact.konst && !from->is_input) {
         oi_tensor t;
         oi_tensor_share(&t, from->fact.konst);
-        OI_TRY(add_const(im, s, name, &t));
-        *out = *oi_names_find(&s->names, name);
-        return ONNX_INFER_OK;
+        oi_status status = oi_graph_add_const(s->g, key == name ? prefixed(im, s, name) : NULL, &t, out);
+        if (status) {
+            oi_tensor_clear(&t);
+            return status;
+        }
+        return define(s, key, *out);
     }
     oi_fact fact = from->fact;
-    OI_TRY(oi_graph_add_input(s->g, name, &fact, out));
+    OI_TRY(oi_graph_add_input(s->g, key == name ? name : NULL, &fact, out));
     OI_TRY(oi_arena_grow(im->scratch, &s->captured, &s->captured_cap, s->ncaptured + 1, sizeof *s->captured));
     s->captured[s->ncaptured++] = outer;
-    return define(s, name, *out);
+    return define(s, key, *out);
+}
+
+/* The value of this name as code of `frame` sees it from the scope s, whose own code may be that of a function which was
+ * handed a graph: such names are those of the function's caller, and are captured through the scopes in between under keys
+ * that no name is. */
+static oi_status find_of_frame(oi_importer *im, const oi_frame *frame, oi_scope *s, const char *name, oi_value_id *out, bool *found)
+{
+    if (s->frame == frame)
+        return oi_scope_find(im, s, name, out, found);
+    *found = false;
+    *out = OI_NONE;
+    if (!s->parent)
+        return s->caller ? find_of_frame(im, frame, s->caller, name, out, found) : ONNX_INFER_OK;
+    const char *key = oi_arena_format(im->scratch, "\n%u\n%s", frame ? (unsigned)frame->depth : 0u, name);
+    if (!key)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    const uint32_t *v = oi_names_find(&s->names, key);
+    if (v) {
+        *out = *v;
+        *found = true;
+        return ONNX_INFER_OK;
+    }
+    oi_value_id outer;
+    OI_TRY(find_of_frame(im, frame, s->parent, name, &outer, found));
+    return *found && outer != OI_NONE ? capture(im, s, key, name, outer, out) : ONNX_INFER_OK;
 }
 
 oi_status oi_scope_find(oi_importer *im, oi_scope *s, const char *name, oi_value_id *out, bool *found)
@@ -62,10 +91,10 @@ oi_status oi_scope_find(oi_importer *im, oi_scope *s, const char *name, oi_value
     if (v || !s->parent)
         return ONNX_INFER_OK;
     oi_value_id outer;
-    OI_TRY(oi_scope_find(im, s->parent, name, &outer, found));
+    OI_TRY(find_of_frame(im, s->frame, s->parent, name, &outer, found));
     if (!*found || outer == OI_NONE)
         return ONNX_INFER_OK;
-    return capture(im, s, name, outer, out);
+    return capture(im, s, name, name, outer, out);
 }
 
 /* A value for a constant that cannot be read, so that one fault is not reported at each of its uses too. */

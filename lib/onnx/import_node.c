@@ -104,10 +104,12 @@ static oi_status read_inputs(oi_importer *im, oi_scope *s, const OiOnnx__NodePro
     return ONNX_INFER_OK;
 }
 
-static oi_status read_subgraph(oi_importer *im, oi_scope *s, const OiOnnx__AttributeProto *p, oi_raw_attr *raw, subgraph *sub)
+/* `frame`: whose code the graph is: that of the scope, or of a caller that hands it to the scope's function. */
+static oi_status read_subgraph(oi_importer *im, oi_scope *s, oi_frame *frame, const OiOnnx__AttributeProto *p, oi_raw_attr *raw,
+                               subgraph *sub)
 {
     sub->attr = raw->name;
-    sub->scope = (oi_scope){.parent = s, .frame = s->frame, .prefix = "", .depth = s->depth + 1, .names.alloc = im->o.alloc};
+    sub->scope = (oi_scope){.parent = s, .frame = frame, .prefix = "", .depth = s->depth + 1, .names.alloc = im->o.alloc};
     sub->scope.g = oi_graph_create_sub(s->g);
     if (!sub->scope.g)
         return ONNX_INFER_E_OUT_OF_MEMORY;
@@ -116,6 +118,14 @@ static oi_status read_subgraph(oi_importer *im, oi_scope *s, const OiOnnx__Attri
     raw->type = OI_RAW_GRAPH;
     raw->graph = sub->scope.g;
     return status;
+}
+
+/* The frame `where` in the chain of calls of `from`. */
+static oi_frame *frame_of(oi_frame *from, const oi_frame *where)
+{
+    while (from && from != where)
+        from = from->caller;
+    return from;
 }
 
 static oi_status read_attributes(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, oi_import *node, subgraph *sub,
@@ -130,8 +140,7 @@ static oi_status read_attributes(oi_importer *im, oi_scope *s, const OiOnnx__Nod
         if (!a)
             continue;
         if (a->g && (a->type == 5 || !a->type)) {
-            OI_FAIL_IF(where != s->frame, ONNX_INFER_E_INVALID_MODEL, "attribute '%s' passes a graph into a function", raw->name);
-            OI_TRY(read_subgraph(im, s, a, raw, &sub[(*nsub)++]));
+            OI_TRY(read_subgraph(im, s, frame_of(s->frame, where), a, raw, &sub[(*nsub)++]));
         } else {
             OI_TRY(oi_import_read_attr(im, s->g, a, raw));
         }

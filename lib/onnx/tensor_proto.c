@@ -41,6 +41,8 @@ static const uint8_t typed_field[OI_DTYPE_COUNT] = {
     [ONNX_INFER_FLOAT4E2M1] = INT32_DATA,
     [ONNX_INFER_UINT2] = INT32_DATA,
     [ONNX_INFER_INT2] = INT32_DATA,
+    [ONNX_INFER_FLOAT6E2M3] = INT32_DATA,
+    [ONNX_INFER_FLOAT6E3M2] = INT32_DATA,
 };
 
 /* Uses `at` in the source's memory where it is aligned and has room behind it for vector loads; else a copy. Large
@@ -115,10 +117,19 @@ static oi_status read_external(oi_tensor_reader *r, const OiOnnx__TensorProto *p
     return read_raw(r, b, offset, n, t);
 }
 
-/* Stores the low bytes of v as the element at `to`. */
-static void store(uint8_t *to, size_t width, uint64_t v)
+/* Types of 6 bits have a number for each element, other packed ones one for each byte of elements. */
+static bool one_each(oi_dtype t)
 {
-    memcpy(to, &v, width); /* little-endian, as the library's machines are */
+    return oi_dtype_get(t)->bits == 6;
+}
+
+/* Stores the low bytes of v as number i of the tensor's data. */
+static void store(oi_tensor *t, uint64_t i, size_t width, uint64_t v)
+{
+    if (one_each(t->dtype))
+        oi_packed_set(t->dtype, t->data, i, (uint32_t)(v & 63));
+    else
+        memcpy((uint8_t *)t->data + i * width, &v, width); /* little-endian, as the library's machines are */
 }
 
 static oi_status too_many(uint64_t got, uint64_t want)
@@ -138,6 +149,8 @@ static oi_status read_packed(oi_tensor_reader *r, const OiOnnx__TensorProto *p, 
     OI_TRY(oi_buffer_create(r->alloc, t->bytes, &t->buf));
     uint8_t *to = t->data = oi_buffer_data(t->buf);
     uint64_t got = 0;
+    if (one_each(t->dtype))
+        memset(to, 0, t->bytes);
     r->copied += t->bytes;
     for (size_t i = 0; i < p->n_payload; i += 3) {
         const uint8_t *at = r->bytes->data + piece[i + 1], *end = at + piece[i + 2];
@@ -154,7 +167,7 @@ static oi_status read_packed(oi_tensor_reader *r, const OiOnnx__TensorProto *p, 
             OI_FAIL_IF(!oi_wire_varint(&at, end, &v), ONNX_INFER_E_PARSE, "a number of its data is cut off");
             if (got == want)
                 return too_many(got + 1, want);
-            store(to + got++ * width, width, v);
+            store(t, got++, width, v);
         }
         oi_buffer_drop_pages(r->bytes->buf, r->bytes->data + piece[i + 1], piece[i + 2]);
     }
@@ -174,14 +187,16 @@ static oi_status read_single(oi_tensor_reader *r, const OiOnnx__TensorProto *p, 
         return n ? too_many(n, want) : oi_fail(ONNX_INFER_E_INVALID_MODEL, "it has no data");
     OI_TRY(oi_buffer_create(r->alloc, t->bytes, &t->buf));
     uint8_t *to = t->data = oi_buffer_data(t->buf);
+    if (one_each(t->dtype))
+        memset(to, 0, t->bytes);
     r->copied += t->bytes;
-    for (uint64_t i = 0; i < n; i++, to += width) {
+    for (uint64_t i = 0; i < n; i++) {
         if (field == FLOAT_DATA)
-            memcpy(to, &p->float_data[i], width);
+            memcpy(to + i * width, &p->float_data[i], width);
         else if (field == DOUBLE_DATA)
-            memcpy(to, &p->double_data[i], width);
+            memcpy(to + i * width, &p->double_data[i], width);
         else
-            store(to, width,
+            store(t, i, width,
                   field == INT64_DATA    ? (uint64_t)p->int64_data[i]
                   : field == UINT64_DATA ? p->uint64_data[i]
                                          : (uint64_t)(int64_t)p->int32_data[i]);
@@ -197,7 +212,9 @@ static oi_status read_typed(oi_tensor_reader *r, const OiOnnx__TensorProto *p, o
     for (size_t i = 0; i < p->n_payload; i += 3)
         OI_FAIL_IF(p->payload[i] != field, ONNX_INFER_E_INVALID_MODEL, "its data are in the field of another type than %s",
                    oi_dtype_name(t->dtype));
-    if (!oi_dtype_is_packed(t->dtype)) {
+    if (one_each(t->dtype)) {
+        want = (uint64_t)oi_tensor_count(t);
+    } else if (!oi_dtype_is_packed(t->dtype)) {
         width = field == FLOAT_DATA ? 4 : field == DOUBLE_DATA ? 8 : oi_dtype_size(t->dtype);
         want = t->bytes / width;
     }

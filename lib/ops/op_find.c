@@ -96,6 +96,15 @@ static int compare_elements(const oi_tensor *t, size_t i, size_t j)
         double a = oi_elem_get_double(t->dtype, t->data, i), b = oi_elem_get_double(t->dtype, t->data, j);
         return isnan(a) || isnan(b) ? (isnan(a) != 0) - (isnan(b) != 0) : (a > b) - (a < b);
     }
+    if (oi_dtype_is_complex(t->dtype)) { /* the real parts first */
+        oi_dtype part = t->dtype == ONNX_INFER_COMPLEX64 ? ONNX_INFER_FLOAT : ONNX_INFER_DOUBLE;
+        for (size_t k = 0; k < 2; k++) {
+            double a = oi_elem_get_double(part, t->data, 2 * i + k), b = oi_elem_get_double(part, t->data, 2 * j + k);
+            if (a != b)
+                return isnan(a) || isnan(b) ? (isnan(a) != 0) - (isnan(b) != 0) : a > b ? 1 : -1;
+        }
+        return 0;
+    }
     int64_t a = oi_elem_get_int(t->dtype, t->data, i), b = oi_elem_get_int(t->dtype, t->data, j);
     if (t->dtype == ONNX_INFER_UINT64)
         return ((uint64_t)a > (uint64_t)b) - ((uint64_t)a < (uint64_t)b);
@@ -175,7 +184,7 @@ static oi_status eval_unique(oi_eval *e)
 {
     const unique_attr *a = e->attr;
     const oi_tensor *t = oi_eval_in(e, 0);
-    if (!t || oi_dtype_is_complex(t->dtype))
+    if (!t)
         return oi_eval_bad_type(e, 0);
     slices s = {.t = t, .outer = 1, .n = oi_tensor_count(t), .inner = 1};
     int64_t axis = a->axis < 0 ? a->axis + t->rank : a->axis, dims[OI_MAX_RANK] = {0};

@@ -12,7 +12,7 @@ static void fill(oi_dtype dtype, const oi_tensor *from, size_t i, void *data, si
     size_t size = oi_dtype_size(dtype);
     if (oi_dtype_is_packed(dtype)) {
         for (size_t k = 0; k < count; k++)
-            oi_elem_set_int(dtype, data, at + k, from ? oi_elem_get_int(dtype, from->data, i) : 0);
+            oi_packed_set(dtype, data, at + k, from ? oi_packed_get(dtype, from->data, i) : 0);
         return;
     }
     char *dst = (char *)data + at * size;

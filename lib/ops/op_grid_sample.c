@@ -91,10 +91,13 @@ static oi_status eval(oi_eval *e)
 {
     const grid_attr *a = e->attr;
     const oi_tensor *x = oi_eval_in(e, 0), *grid = oi_eval_in(e, 1);
-    for (uint32_t i = 0; i < 2; i++) {
-        if (!oi_eval_in(e, i) || !oi_dtype_is_float(e->in[i]->dtype))
-            return oi_eval_bad_type(e, i);
-    }
+    if (!x || x->dtype == ONNX_INFER_STRING)
+        return oi_eval_bad_type(e, 0);
+    if (!grid || !oi_dtype_is_float(grid->dtype))
+        return oi_eval_bad_type(e, 1);
+    /* Complex pixels are sampled part by part. */
+    oi_dtype part = x->dtype == ONNX_INFER_COMPLEX64 ? ONNX_INFER_FLOAT : x->dtype == ONNX_INFER_COMPLEX128 ? ONNX_INFER_DOUBLE : x->dtype;
+    int64_t parts = part == x->dtype ? 1 : 2;
     int32_t axes = x->rank - 2;
     OI_FAIL_IF(axes < 1 || grid->rank != x->rank || grid->dim[0] != x->dim[0] || grid->dim[grid->rank - 1] != axes, ONNX_INFER_E_SHAPE_MISMATCH,
                "GridSample: the grid does not fit input 0");
@@ -117,7 +120,8 @@ static oi_status eval(oi_eval *e)
             count[i] = taps_of(a, place, x->dim[2 + i], at[i], weight[i]);
             all *= count[i];
         }
-        for (int64_t c = 0; c < dims[1]; c++) {
+        for (int64_t c = 0; c < dims[1] * parts; c++) {
+            int64_t plane = n * dims[1] + c / parts;
             double sum = 0;
             for (int32_t t = 0; t < all; t++) {
                 int64_t from = 0;
@@ -131,9 +135,9 @@ static oi_status eval(oi_eval *e)
                 for (int32_t i = 0; i < axes && from >= 0; i++)
                     from = index[i] < 0 ? -1 : from * x->dim[2 + i] + index[i];
                 if (from >= 0)
-                    sum += w * oi_elem_get_double(x->dtype, x->data, (size_t)((n * dims[1] + c) * pixels + from));
+                    sum += w * oi_elem_get_double(part, x->data, (size_t)((plane * pixels + from) * parts + c % parts));
             }
-            oi_elem_set_double(y->dtype, y->data, (size_t)((n * dims[1] + c) * places + p % places), sum);
+            oi_elem_set_double(part, y->data, (size_t)((plane * places + p % places) * parts + c % parts), sum);
         }
     }
     return ONNX_INFER_OK;

@@ -197,12 +197,65 @@ static void *scratch(void *host, size_t bytes)
     return oi_eval_scratch(host, bytes);
 }
 
+/* Float8 matrices, which nothing computes on fast: products of what the elements stand for. */
+static bool has_float8(uint32_t nin, const oi_tensor *const *in)
+{
+    for (uint32_t i = 0; i < nin; i++) {
+        if ((i == 0 || i == 3 || i == 7) && in[i] && oi_dtype_is_float(in[i]->dtype) && oi_dtype_get(in[i]->dtype)->bits == 8)
+            return true;
+    }
+    return false;
+}
+
+/* Element i of a matrix without its zero point, times its scale; `row` is its row of A or column of B. */
+static double real_at(const oi_tensor *t, size_t i, const oi_tensor *scale, const oi_tensor *zero, int64_t row)
+{
+    double z = oi_elem_get_double(zero->dtype, zero->data, oi_tensor_count(zero) > 1 ? (size_t)row : 0);
+    double s = oi_elem_get_double(scale->dtype, scale->data, oi_tensor_count(scale) > 1 ? (size_t)row : 0);
+    return (oi_elem_get_double(t->dtype, t->data, i) - z) * s;
+}
+
+static oi_status eval_float8(oi_eval *e)
+{
+    const oi_tensor *const *in = e->in, *a = in[0], *b = in[3], *y_scale = in[6], *y_zero = in[7];
+    oi_matmul_shape s;
+    oi_tensor *y;
+    for (uint32_t i = 0; i < 8; i++) {
+        bool scale = i == 1 || i == 4 || i == 6;
+        if (!in[i] || (scale ? !oi_dtype_is_float(in[i]->dtype) : !is_byte(in[i]) && !oi_dtype_is_float(in[i]->dtype)))
+            return oi_eval_bad_type(e, i);
+    }
+    OI_TRY(oi_matmul_resolve(a->rank, a->dim, b->rank, b->dim, scratch, e, &s));
+    OI_FAIL_IF(!fits(in[1], s.m) || !fits(in[2], s.m) || !fits(in[4], s.n) || !fits(in[5], s.n) || oi_tensor_count(y_scale) != 1 ||
+                   oi_tensor_count(y_zero) != 1,
+               ONNX_INFER_E_SHAPE_MISMATCH, "%s: scales or zero points do not fit the matrices", e->op->name);
+    OI_TRY(oi_eval_out(e, 0, y_zero->dtype, s.rank, s.dim, &y));
+    double divisor = oi_elem_get_double(y_scale->dtype, y_scale->data, 0), zero = oi_elem_get_double(y_zero->dtype, y_zero->data, 0);
+    double low = y->dtype == ONNX_INFER_INT8 ? -128 : 0, high = y->dtype == ONNX_INFER_INT8 ? 127 : 255;
+    for (int64_t i = 0; i < oi_tensor_count(y); i++) {
+        int64_t product = i / (s.m * s.n), row = i / s.n % s.m, column = i % s.n;
+        double sum = 0;
+        for (int64_t k = 0; k < s.k; k++)
+            sum += real_at(a, s.a_offset[product] + (size_t)(row * s.k + k), in[1], in[2], row) *
+                   real_at(b, s.b_offset[product] + (size_t)(k * s.n + column), in[4], in[5], column);
+        double v = sum / divisor + zero;
+        if (is_byte(y)) {
+            v = rint(sum / divisor) + zero;
+            v = v < low ? low : v > high ? high : v;
+        }
+        oi_elem_set_double(y->dtype, y->data, (size_t)i, v);
+    }
+    return ONNX_INFER_OK;
+}
+
 static oi_status eval(oi_eval *e)
 {
     product_state p;
     const void *data[8] = {NULL};
     for (uint32_t i = 0; i < e->nin && i < 8; i++)
         data[i] = e->in[i] ? e->in[i]->data : NULL;
+    if (e->op == &oi_op_QLinearMatMul && has_float8(e->nin, e->in))
+        return eval_float8(e);
     OI_TRY(make_state(e->op, e->nin, e->in, scratch, e, &p));
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, p.requantize ? p.y_type : ONNX_INFER_INT32, p.s.rank, p.s.dim, &y));
@@ -235,6 +288,8 @@ static oi_status prepare(oi_prepare *q)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < step->nin && i < 8; i++)
         in[i] = step->in[i].dtype ? &step->in[i] : NULL;
+    if (step->op == &oi_op_QLinearMatMul && has_float8(step->nin, in))
+        return ONNX_INFER_OK;
     OI_TRY(make_state(step->op, step->nin, in, arena_mem, q->arena, p));
     if (oi_tensor_count(&step->out[0]) == 0 || (int64_t)p->s.batch * ((p->s.m + ROWS - 1) / ROWS) > INT32_MAX)
         return ONNX_INFER_OK;

@@ -161,14 +161,21 @@ static oi_status eval_multinomial(oi_eval *e)
 
 /* --- Dropout --- */
 
-/* Ratio and mode became inputs in opset 12; opsets below 7 said is_test, and later ones without an input never train. */
+/* Ratio and mode became inputs in opset 12; opsets below 7 said is_test, and later ones without an input never train.
+ * Before opset 10 the mask had the input's type. */
 static oi_status import_dropout(oi_import *im)
 {
     if (im->opset >= 12)
         return ONNX_INFER_OK;
     oi_import_drop(im, "consumed_inputs");
     oi_import_drop(im, "is_test");
-    return oi_import_attr_to_input(im, "ratio", 1, ONNX_INFER_FLOAT);
+    OI_TRY(oi_import_attr_to_input(im, "ratio", 1, ONNX_INFER_FLOAT));
+    if (im->opset >= 10 || im->nout < 2)
+        return ONNX_INFER_OK;
+    oi_value_id out[2] = {im->out[0], OI_NONE};
+    OI_TRY(oi_import_node(im, "Dropout", "", im->nin, im->in, 2, out));
+    im->done = true;
+    return oi_import_node(im, "CastLike", "", 2, (oi_value_id[]){out[1], im->in[0]}, 1, &im->out[1]);
 }
 
 static oi_status infer_dropout(oi_infer *x)

@@ -1,5 +1,6 @@
 /* Scan, of opset 8 too. The body is run by the host; captures are its business too. */
 #include "ops/iteration.h"
+#include "ops/strided.h"
 
 #include <string.h>
 
@@ -7,6 +8,9 @@ typedef struct {
     int64_t num_scan_inputs, batched;
     oi_ints in_axes, in_directions, out_axes, out_directions;
 } scan_attr;
+
+/* Of opset 8: all sequences have the same length, or their lengths are an input behind the scanned ones. */
+enum { BATCHED = 1, WITH_LENGTHS = 2 };
 
 static const oi_attr_spec scan_attrs[] = {
     {.name = "num_scan_inputs", .type = OI_ATTR_INT, .offset = offsetof(scan_attr, num_scan_inputs), .flags = OI_ATTR_REQUIRED},
@@ -24,14 +28,16 @@ static oi_status import_scan(oi_import *im)
     if (im->opset >= 9)
         return ONNX_INFER_OK;
     oi_raw_attr *directions = oi_import_find(im, "directions");
+    oi_value_id lengths = im->nin ? im->in[0] : OI_NONE;
     if (directions)
         directions->name = "scan_input_directions";
-    OI_FAIL_IF(im->nin && im->in[0] != OI_NONE, ONNX_INFER_E_UNSUPPORTED_VERSION,
-               "Scan of opset 8 with sequence lengths is not supported; convert the model to opset 9");
     for (uint32_t i = 1; i < im->nin; i++)
         im->in[i - 1] = im->in[i];
     im->nin -= im->nin > 0;
-    return oi_import_set_int(im, "batched", 1);
+    if (lengths == OI_NONE)
+        return oi_import_set_int(im, "batched", BATCHED);
+    OI_TRY(oi_import_set_input(im, im->nin, lengths));
+    return oi_import_set_int(im, "batched", WITH_LENGTHS);
 }
 
 static int64_t list_at(const oi_ints *list, uint32_t i, int64_t absent)
@@ -42,7 +48,7 @@ static int64_t list_at(const oi_ints *list, uint32_t i, int64_t absent)
 static oi_status scan_check(const oi_node *node, const scan_attr *a, uint32_t nout, uint32_t *carried)
 {
     OI_FAIL_IF(node->nsub != 1, ONNX_INFER_E_INVALID_MODEL, "Scan has %u subgraphs, expected 1", node->nsub);
-    uint32_t formal = oi_body_formals(node), outs = node->sub[0].graph->noutput, given = node->nin - node->sub[0].ncapture;
+    uint32_t formal = oi_body_formals(node), outs = node->sub[0].graph->noutput, given = node->nin - node->sub[0].ncapture - (a->batched == WITH_LENGTHS);
     OI_FAIL_IF(a->num_scan_inputs < 1 || a->num_scan_inputs > formal || given != formal || outs != nout ||
                    formal - (uint32_t)a->num_scan_inputs > outs,
                ONNX_INFER_E_INVALID_MODEL, "the body has %u inputs and %u outputs, the node %u and %u, %lld of them scanned",
@@ -179,13 +185,12 @@ static oi_status scan_length(const scanned *c, uint32_t carried, uint32_t nin, i
     return ONNX_INFER_OK;
 }
 
-/* All turns over c->in; results stay in *s, which the caller frees whatever comes of it. */
-static oi_status scan_once(oi_eval *e, const scanned *c, uint32_t carried, oi_iteration *s)
+/* That many turns over c->in; results stay in *s, which the caller frees whatever comes of it. */
+static oi_status scan_once(oi_eval *e, const scanned *c, uint32_t carried, int64_t turns, oi_iteration *s)
 {
     uint32_t nin = carried + (uint32_t)c->attr->num_scan_inputs;
-    *s = (oi_iteration){.nin = nin, .nout = e->nout, .carried = carried, .scans = e->nout - carried, .go = true,
-                        .feed = feed_slices, .arg = c};
-    OI_TRY(scan_length(c, carried, nin, &s->turns));
+    *s = (oi_iteration){.nin = nin, .nout = e->nout, .carried = carried, .scans = e->nout - carried, .turns = turns,
+                        .go = true, .feed = feed_slices, .arg = c};
     OI_TRY(oi_iteration_create(e, s));
     for (uint32_t k = 0; k < s->scans; k++)
         s->scan[k].into_output = !c->attr->batched && !list_at(&c->attr->out_axes, k, 0) &&
@@ -209,8 +214,10 @@ static oi_status scan_plain(oi_eval *e, const scanned *c, uint32_t carried)
 {
     const scan_attr *a = c->attr;
     const oi_graph *body = e->node->sub[0].graph;
-    oi_iteration s;
-    oi_status status = scan_once(e, c, carried, &s);
+    oi_iteration s = {0};
+    int64_t turns;
+    OI_TRY(scan_length(c, carried, carried + (uint32_t)a->num_scan_inputs, &turns));
+    oi_status status = scan_once(e, c, carried, turns, &s);
     for (uint32_t k = 0; k < carried && !status; k++) {
         if (oi_eval_wants(e, k))
             status = e->host->out_value(e, k, oi_value_retain(s.in[k]));
@@ -224,16 +231,60 @@ static oi_status scan_plain(oi_eval *e, const scanned *c, uint32_t carried)
     return status;
 }
 
-/* Opset 8: every batch element by itself, results written into its part of the outputs. */
+/* Output k of a batched scan, all zero: `batch` times `rows` times the result of a turn (no rows: of the last turn). */
+static oi_status batched_output(oi_eval *e, uint32_t k, int64_t batch, int64_t rows, oi_dtype dtype, int32_t rank, const int64_t *dims,
+                                oi_tensor **out)
+{
+    int64_t all[OI_MAX_RANK + 2] = {batch, rows};
+    int32_t lead = rows < 0 ? 1 : 2;
+    OI_FAIL_IF(rank + lead > OI_MAX_RANK, ONNX_INFER_E_LIMIT, "output %u has rank %d, at most %d is supported", k, rank + lead, OI_MAX_RANK);
+    memcpy(all + lead, dims, (size_t)rank * sizeof *dims);
+    OI_TRY(oi_eval_out(e, k, dtype, rank + lead, all, out));
+    if (dtype != ONNX_INFER_STRING && (*out)->bytes)
+        memset((*out)->data, 0, (*out)->bytes);
+    return ONNX_INFER_OK;
+}
+
+/* Writes what batch element b gave as output k; shorter sequences leave zeros behind them. */
+static oi_status batched_result(oi_eval *e, uint32_t k, int64_t b, int64_t batch, int64_t length, const oi_stack *stack, const oi_tensor *from,
+                                oi_tensor **out)
+{
+    if (stack && !stack->n)
+        return ONNX_INFER_OK;
+    if (!*out)
+        OI_TRY(batched_output(e, k, batch, stack ? length : -1, from->dtype, stack ? from->rank - 1 : from->rank, from->dim + (stack != NULL),
+                              out));
+    size_t n = (size_t)oi_tensor_count(from), each = (size_t)(oi_tensor_count(*out) / batch);
+    OI_FAIL_IF(n > each || from->dtype != (*out)->dtype, ONNX_INFER_E_SHAPE_MISMATCH, "output %u differs between the sequences of a batch", k);
+    for (size_t i = 0; i < n; i++)
+        OI_TRY(oi_copy_element(e->alloc, from, i, *out, (size_t)b * each + i));
+    return ONNX_INFER_OK;
+}
+
+/* Outputs that no turn has given a shape: what the body is known to give, dims that are not known being 0. */
+static oi_status batched_nothing(oi_eval *e, uint32_t k, int64_t batch, int64_t length, oi_tensor **out)
+{
+    const oi_graph *body = e->node->sub[0].graph;
+    const oi_fact *f = oi_graph_fact(body, body->output[k]);
+    int64_t dims[OI_MAX_RANK] = {0};
+    for (int32_t i = 0; i < f->shape.rank; i++)
+        dims[i] = oi_dim_is_number(f->shape.dim[i]) ? f->shape.dim[i] : 0;
+    return batched_output(e, k, batch, length, f->dtype, f->shape.rank < 0 ? 0 : f->shape.rank, dims, out);
+}
+
+/* Opset 8: every batch element by itself, as far as its sequence reaches. */
 static oi_status scan_batched(oi_eval *e, const scan_attr *a, uint32_t carried)
 {
     uint32_t nin = carried + (uint32_t)a->num_scan_inputs;
-    int64_t batch = oi_eval_in(e, 0)->dim[0];
+    const oi_tensor *lengths = a->batched == WITH_LENGTHS ? oi_eval_in(e, nin) : NULL;
+    int64_t batch = oi_eval_in(e, 0)->rank ? oi_eval_in(e, 0)->dim[0] : 0, length = 0;
     oi_tensor **out = oi_eval_scratch_array(e, e->nout + 1, sizeof *out);
     oi_tensor *part = oi_eval_scratch_array(e, e->nin + 1, sizeof *part);
     const oi_tensor **in = oi_eval_scratch_array(e, e->nin + 1, sizeof *in);
     if (!out || !part || !in)
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_FAIL_IF(lengths && (lengths->dtype != ONNX_INFER_INT64 || oi_tensor_count(lengths) != batch), ONNX_INFER_E_SHAPE_MISMATCH,
+               "the sequence lengths must be %lld int64", (long long)batch);
     for (int64_t b = 0; b < batch; b++) {
         for (uint32_t k = 0; k < nin; k++) {
             const oi_tensor *t = oi_eval_in(e, k);
@@ -245,27 +296,22 @@ static oi_status scan_batched(oi_eval *e, const scan_attr *a, uint32_t carried)
             in[k] = &part[k];
         }
         scanned c = {a, in};
-        oi_iteration s;
-        oi_status status = scan_once(e, &c, carried, &s);
+        oi_iteration s = {0};
+        OI_TRY(scan_length(&c, carried, nin, &length));
+        int64_t turns = lengths ? ((const int64_t *)lengths->data)[b] : length;
+        OI_FAIL_IF(turns < 0 || turns > length, ONNX_INFER_E_INVALID_ARGUMENT, "sequence %lld is %lld long, the scan inputs have %lld elements",
+                   (long long)b, (long long)turns, (long long)length);
+        oi_status status = scan_once(e, &c, carried, turns, &s);
         for (uint32_t k = 0; k < e->nout && !status; k++) {
             const oi_stack *stack = k < carried ? NULL : &s.scan[k - carried];
-            const oi_tensor *from = stack ? &stack->rows : &s.in[k]->tensor;
-            int64_t dims[OI_MAX_RANK + 1] = {batch};
-            if ((stack && !stack->n) || from->rank + 1 > OI_MAX_RANK || from->dtype == ONNX_INFER_STRING) {
-                status = oi_fail(ONNX_INFER_E_UNSUPPORTED_VERSION, "Scan of opset 8 over nothing, or over strings");
-                break;
-            }
-            memcpy(dims + 1, from->dim, (size_t)from->rank * sizeof *dims);
-            if (stack)
-                dims[1] = stack->n;
-            if (b == 0)
-                status = oi_eval_out(e, k, from->dtype, from->rank + 1, dims, &out[k]);
-            size_t bytes = status ? 0 : out[k]->bytes / (size_t)batch;
-            if (!status && bytes)
-                memcpy((char *)out[k]->data + (size_t)b * bytes, from->data, bytes);
+            status = batched_result(e, k, b, batch, length, stack, stack ? &stack->rows : &s.in[k]->tensor, &out[k]);
         }
         oi_iteration_free(&s);
         OI_TRY(status);
+    }
+    for (uint32_t k = 0; k < e->nout; k++) {
+        if (!out[k])
+            OI_TRY(batched_nothing(e, k, batch, k < carried ? -1 : length, &out[k]));
     }
     return ONNX_INFER_OK;
 }

@@ -1,6 +1,7 @@
 /* Operators that move runs of elements to places that data names: Compress, ReverseSequence, CenterCropPad, TensorScatter. */
 #include "ops/loop.h"
 #include "ops/op.h"
+#include "ops/strided.h"
 #include "tensor/convert.h"
 
 #include <string.h>
@@ -191,9 +192,9 @@ static oi_status eval_scatter(oi_eval *e)
 {
     const select_attr *a = e->attr;
     const oi_tensor *x = oi_eval_in(e, 0), *update = oi_eval_in(e, 1), *at = oi_eval_in(e, 2);
-    if (!x || !update || update->dtype != x->dtype || oi_dtype_is_packed(x->dtype))
-        return oi_eval_bad_type(e, x && !oi_dtype_is_packed(x->dtype) ? 1 : 0);
-    int32_t axis;
+    if (!x || !update || update->dtype != x->dtype)
+        return oi_eval_bad_type(e, x ? 1 : 0);
+    int32_t axis = 0;
     OI_TRY(resolve_axis(e, a->axis, x->rank, &axis));
     OI_FAIL_IF(axis == 0 || update->rank != x->rank || (at && (at->dtype != ONNX_INFER_INT64 || oi_tensor_count(at) != x->dim[0])),
                ONNX_INFER_E_SHAPE_MISMATCH, "TensorScatter: update or write_indices do not fit the cache");
@@ -210,8 +211,13 @@ static oi_status eval_scatter(oi_eval *e)
         int64_t start = at ? ((const int64_t *)at->data)[o / (outer / x->dim[0])] : 0;
         OI_FAIL_IF(start < 0 || (!a->mode && start > n - length), ONNX_INFER_E_INVALID_ARGUMENT,
                    "TensorScatter: %lld elements at %lld do not fit %lld", (long long)length, (long long)start, (long long)n);
-        for (int64_t i = 0; i < length; i++)
-            OI_TRY(copy_run(e, update, (o * length + i) * inner, y, (o * n + (start % n + i) % n) * inner, inner));
+        for (int64_t i = 0; i < length * inner; i++) {
+            int64_t to = (o * n + (start % n + i / inner) % n) * inner + i % inner;
+            if (oi_dtype_is_packed(y->dtype)) /* neighbours in the same byte stay */
+                OI_TRY(oi_copy_element(e->alloc, update, (size_t)(o * length * inner + i), y, (size_t)to));
+            else if (i % inner == 0)
+                OI_TRY(copy_run(e, update, o * length * inner + i, y, to, inner));
+        }
     }
     return ONNX_INFER_OK;
 }

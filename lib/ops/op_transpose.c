@@ -152,20 +152,25 @@ const oi_op oi_op_Expand = {
 
 /* --- Tile -------------------------------------------------------------------------------------------------------------- */
 
-/* Opset 1 gave a tile count and an axis as inputs; only constants can be brought to today's form. */
+/* Opset 1 gave a tile count and an axis as inputs: today's repeats are ones, as many as the input has axes, with the count
+ * at the axis. */
 static oi_status import_tile(oi_import *im)
 {
     if (im->opset >= 6 || im->nin < 3)
         return ONNX_INFER_OK;
-    const oi_fact *data = oi_graph_fact(im->g, im->in[0]);
-    const oi_tensor *tiles = oi_graph_fact(im->g, im->in[1])->konst, *axis = oi_graph_fact(im->g, im->in[2])->konst;
-    OI_FAIL_IF(!tiles || !axis || data->shape.rank < 0, ONNX_INFER_E_UNSUPPORTED_VERSION,
-               "Tile of opset 1 needs constant tiles and axis and an input of known rank");
-    int64_t repeats[OI_MAX_RANK], at = (int64_t)oi_elem_get_double(axis->dtype, axis->data, 0);
-    OI_FAIL_IF(at < 0 || at >= data->shape.rank, ONNX_INFER_E_INVALID_MODEL, "axis is %lld", (long long)at);
-    for (int32_t i = 0; i < data->shape.rank; i++)
-        repeats[i] = i == at ? (int64_t)oi_elem_get_double(tiles->dtype, tiles->data, 0) : 1;
-    OI_TRY(oi_import_const_ints(im, repeats, 1, (uint32_t)data->shape.rank, &im->in[1]));
+    oi_value_id shape = OI_NONE, rank = OI_NONE, one, ones = OI_NONE, flat[2], repeats = OI_NONE;
+    OI_TRY(oi_import_node(im, "Shape", "", 1, &im->in[0], 1, &shape));
+    OI_TRY(oi_import_node(im, "Shape", "", 1, &shape, 1, &rank));
+    OI_TRY(oi_import_const_ints(im, &(int64_t){1}, 1, 1, &one));
+    OI_TRY(oi_import_node(im, "Expand", "", 2, (oi_value_id[]){one, rank}, 1, &ones));
+    for (uint32_t i = 0; i < 2; i++) { /* one number each, of any rank and type */
+        oi_value_id whole = OI_NONE;
+        flat[i] = OI_NONE;
+        OI_TRY(oi_import_node(im, "Cast", "to=7", 1, &im->in[1 + i], 1, &whole));
+        OI_TRY(oi_import_node(im, "Reshape", "", 2, (oi_value_id[]){whole, one}, 1, &flat[i]));
+    }
+    OI_TRY(oi_import_node(im, "ScatterElements", "axis=0", 3, (oi_value_id[]){ones, flat[1], flat[0]}, 1, &repeats));
+    im->in[1] = repeats;
     im->nin = 2;
     return ONNX_INFER_OK;
 }

@@ -257,7 +257,7 @@ static const unary_def defs[] = {
     {.op = &oi_op_Ceil, .loop = {OI_FLOAT_ROWS(ceil)}, .kernel = OI_UNARY_CEIL},
     {.op = &oi_op_Cos, .loop = {OI_FLOAT_ROWS(cos)}, .kernel = OI_UNARY_COS},
     {.op = &oi_op_Cosh, .loop = {OI_FLOAT_ROWS(cosh)}},
-    {.op = &oi_op_Erf, .loop = {OI_FLOAT_ROWS(erf)}, .kernel = OI_UNARY_ERF},
+    {.op = &oi_op_Erf, .loop = {OI_FLOAT_ROWS(erf), OI_INT_ROWS(erf)}, .kernel = OI_UNARY_ERF},
     {.op = &oi_op_Exp, .loop = {OI_FLOAT_ROWS(exp)}, .kernel = OI_UNARY_EXP},
     {.op = &oi_op_Floor, .loop = {OI_FLOAT_ROWS(floor)}, .kernel = OI_UNARY_FLOOR},
     {.op = &oi_op_Log, .loop = {OI_FLOAT_ROWS(log)}, .kernel = OI_UNARY_LOG},

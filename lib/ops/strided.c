@@ -126,11 +126,7 @@ oi_status oi_copy_element(const oi_alloc *a, const oi_tensor *src, size_t from, 
         return oi_tensor_set_string(a, dst, to, s->text, s->n);
     }
     if (oi_dtype_is_packed(src->dtype)) {
-        size_t bits = oi_dtype_get(src->dtype)->bits, per = 8 / bits, mask = (1u << bits) - 1;
-        uint8_t *byte = (uint8_t *)dst->data + to / per;
-        size_t value = ((const uint8_t *)src->data)[from / per] >> (from % per * bits) & mask;
-        size_t shift = to % per * bits;
-        *byte = (uint8_t)((*byte & ~(mask << shift)) | value << shift);
+        oi_packed_set(dst->dtype, dst->data, to, oi_packed_get(src->dtype, src->data, from));
         return ONNX_INFER_OK;
     }
     size_t size = oi_dtype_size(src->dtype);

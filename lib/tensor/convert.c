@@ -218,9 +218,9 @@ void oi_convert(oi_dtype from, const void *src, size_t src_at, oi_dtype to, void
         return;
     }
     if (oi_dtype_is_packed(to) && n) {
-        size_t per_byte = 8u / oi_dtype_get(to)->bits;
-        for (size_t i = dst_at + n; i % per_byte; i++)
-            oi_elem_set_int(to, dst, i, 0);
+        size_t bits = oi_dtype_get(to)->bits, end = dst_at + n, at = end % 8 * bits;
+        if (at % 8)
+            ((uint8_t *)dst)[end / 8 * bits + at / 8] &= (uint8_t)((1u << at % 8) - 1);
     }
     bool by_int = !oi_dtype_is_float(from) && (!oi_dtype_is_float(to) || from != ONNX_INFER_UINT64);
     for (size_t at = 0; at < n; at += BLOCK) {

@@ -43,6 +43,8 @@ static const oi_dtype_info infos[OI_DTYPE_COUNT] = {
     [ONNX_INFER_FLOAT8E8M0] = {"float8_e8m0fnu", 8, F},
     [ONNX_INFER_UINT2] = {"uint2", 2, I | P},
     [ONNX_INFER_INT2] = {"int2", 2, S | P},
+    [ONNX_INFER_FLOAT6E2M3] = {"float6_e2m3fn", 6, F | P},
+    [ONNX_INFER_FLOAT6E3M2] = {"float6_e3m2fn", 6, F | P},
 };
 
 bool oi_dtype_valid(oi_dtype t)
@@ -68,24 +70,32 @@ bool oi_dtype_bytes(oi_dtype t, size_t count, size_t *bytes)
     size_t bits = infos[t].bits;
     if (bits >= 8)
         return oi_mul_size(count, bits / 8, bytes);
-    size_t per_byte = 8 / bits;
-    *bytes = count / per_byte + (count % per_byte != 0);
+    size_t rest = count % 8 * bits; /* eight elements are `bits` bytes */
+    *bytes = count / 8 * bits + (rest + 7) / 8;
     return true;
 }
 
-static uint32_t get_packed(const void *data, size_t i, unsigned bits)
+uint32_t oi_packed_get(oi_dtype t, const void *data, size_t i)
 {
-    size_t per_byte = 8 / bits;
-    return (uint32_t)((const uint8_t *)data)[i / per_byte] >> (i % per_byte * bits) & ((1u << bits) - 1);
+    unsigned bits = infos[t].bits, at = (unsigned)(i % 8) * bits, mask = (1u << bits) - 1;
+    const uint8_t *byte = (const uint8_t *)data + i / 8 * bits + at / 8;
+    at %= 8;
+    uint32_t v = (uint32_t)byte[0] >> at;
+    if (at + bits > 8)
+        v |= (uint32_t)byte[1] << (8 - at);
+    return v & mask;
 }
 
-static void set_packed(void *data, size_t i, unsigned bits, uint32_t v)
+void oi_packed_set(oi_dtype t, void *data, size_t i, uint32_t v)
 {
-    size_t per_byte = 8 / bits;
-    unsigned shift = (unsigned)(i % per_byte) * bits;
-    uint32_t mask = ((1u << bits) - 1) << shift;
-    uint8_t *byte = (uint8_t *)data + i / per_byte;
-    *byte = (uint8_t)((*byte & ~mask) | (v << shift & mask));
+    unsigned bits = infos[t].bits, at = (unsigned)(i % 8) * bits;
+    uint32_t mask = (1u << bits) - 1;
+    uint8_t *byte = (uint8_t *)data + i / 8 * bits + at / 8;
+    at %= 8;
+    v &= mask;
+    byte[0] = (uint8_t)((byte[0] & ~(mask << at)) | v << at);
+    if (at + bits > 8)
+        byte[1] = (uint8_t)((byte[1] & ~(mask >> (8 - at))) | v >> (8 - at));
 }
 
 /* Storage may be unaligned (bytes of a mapped file), so elements are moved by memcpy. */
@@ -121,15 +131,13 @@ double oi_elem_get_double(oi_dtype t, const void *data, size_t i)
         LOAD(uint16_t, v);
         return oi_bfloat16_to_float(v);
     }
-    case ONNX_INFER_FLOAT4E2M1:
-        return oi_float8_to_float(t, (uint8_t)get_packed(data, i, 4));
     case ONNX_INFER_UINT64: {
         LOAD(uint64_t, v);
         return (double)v;
     }
     default:
         if (oi_dtype_is_float(t))
-            return oi_float8_to_float(t, ((const uint8_t *)data)[i]);
+            return oi_float8_to_float(t, oi_dtype_is_packed(t) ? (uint8_t)oi_packed_get(t, data, i) : ((const uint8_t *)data)[i]);
         return (double)oi_elem_get_int(t, data, i);
     }
 }
@@ -161,10 +169,10 @@ int64_t oi_elem_get_int(oi_dtype t, const void *data, size_t i)
         LOAD(int64_t, v);
         return v;
     }
-    case ONNX_INFER_UINT4: return get_packed(data, i, 4);
-    case ONNX_INFER_INT4: return (int64_t)(get_packed(data, i, 4) ^ 8) - 8;
-    case ONNX_INFER_UINT2: return get_packed(data, i, 2);
-    case ONNX_INFER_INT2: return (int64_t)(get_packed(data, i, 2) ^ 2) - 2;
+    case ONNX_INFER_UINT4:
+    case ONNX_INFER_UINT2: return oi_packed_get(t, data, i);
+    case ONNX_INFER_INT4: return (int64_t)(oi_packed_get(t, data, i) ^ 8) - 8;
+    case ONNX_INFER_INT2: return (int64_t)(oi_packed_get(t, data, i) ^ 2) - 2;
     default:
         if (oi_dtype_is_float(t) || oi_dtype_is_complex(t)) {
             double v = oi_elem_get_double(t, data, i);
@@ -192,7 +200,6 @@ void oi_elem_set_double(oi_dtype t, void *data, size_t i, double v)
         return;
     }
     case ONNX_INFER_BOOL: ((uint8_t *)data)[i] = v != 0; return;
-    case ONNX_INFER_FLOAT4E2M1: set_packed(data, i, 4, oi_float8_from_float(t, (float)v, true)); return;
     case ONNX_INFER_UINT64:
         if (v >= 0x1p63) {
             STORE(uint64_t, v < 0x1p64 ? (uint64_t)v : 0);
@@ -201,7 +208,11 @@ void oi_elem_set_double(oi_dtype t, void *data, size_t i, double v)
         break;
     default:
         if (oi_dtype_is_float(t)) {
-            ((uint8_t *)data)[i] = oi_float8_from_float(t, (float)v, true);
+            uint8_t code = oi_float8_from_float(t, (float)v, true);
+            if (oi_dtype_is_packed(t))
+                oi_packed_set(t, data, i, code);
+            else
+                ((uint8_t *)data)[i] = code;
             return;
         }
     }
@@ -227,9 +238,9 @@ void oi_elem_set_int(oi_dtype t, void *data, size_t i, int64_t v)
     case ONNX_INFER_INT64:
     case ONNX_INFER_UINT64: STORE(int64_t, v); return;
     case ONNX_INFER_UINT4:
-    case ONNX_INFER_INT4: set_packed(data, i, 4, (uint32_t)((uint64_t)v & 15)); return;
+    case ONNX_INFER_INT4:
     case ONNX_INFER_UINT2:
-    case ONNX_INFER_INT2: set_packed(data, i, 2, (uint32_t)((uint64_t)v & 3)); return;
+    case ONNX_INFER_INT2: oi_packed_set(t, data, i, (uint32_t)((uint64_t)v & 15)); return;
     default:
         if (oi_dtype_is_float(t) || oi_dtype_is_complex(t))
             oi_elem_set_double(t, data, i, (double)v);

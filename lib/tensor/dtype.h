@@ -6,7 +6,7 @@
 
 typedef onnx_infer_dtype oi_dtype; /* ONNX_INFER_FLOAT ... */
 
-enum { OI_DTYPE_COUNT = 27 };
+enum { OI_DTYPE_COUNT = 29 };
 
 enum { /* families, as bits */
     OI_DTYPE_IS_FLOAT = 1,    /* any real floating type, the 8- and 4-bit ones included */
@@ -42,14 +42,19 @@ uint16_t oi_half_from_float(float f);
 uint16_t oi_half_from_double(double d); /* rounded once */
 float oi_bfloat16_to_float(uint16_t h);
 uint16_t oi_bfloat16_from_float(float f);
-/* 8- and 4-bit floats by type (FLOAT8E4M3FN, ..., FLOAT8E8M0, FLOAT4E2M1); to-nearest-even (E8M0: up); `saturate` as
- * Cast's attribute: infinities and what is out of range become the largest number, else infinity or NaN. E2M1 always
- * saturates. */
+/* 8-, 6- and 4-bit floats by type (FLOAT8E4M3FN, ..., FLOAT8E8M0, FLOAT6E2M3, FLOAT4E2M1); to-nearest-even (E8M0: up);
+ * `saturate` as Cast's attribute: infinities and what is out of range become the largest number, else infinity or NaN.
+ * Those of 6 and 4 bits always saturate. */
 float oi_float8_to_float(oi_dtype t, uint8_t bits);
 uint8_t oi_float8_from_float(oi_dtype t, float f, bool saturate);
 /* Cast's attribute round_mode. The sign is dropped; infinities and NaN become NaN. */
 typedef enum { OI_E8M0_UP, OI_E8M0_DOWN, OI_E8M0_NEAREST } oi_e8m0_rounding;
 uint8_t oi_float8e8m0_from_float(float f, oi_e8m0_rounding mode, bool saturate);
+
+/* The bits of element i of dense storage of a packed type: a stream of bits, the lowest of a byte first, where an element
+ * of 6 bits may lie in two bytes. */
+uint32_t oi_packed_get(oi_dtype t, const void *data, size_t i);
+void oi_packed_set(oi_dtype t, void *data, size_t i, uint32_t v);
 
 /* Element i of dense storage of type t, as the widest of its family. Not for strings. Packed types included.
  * For plain loops over any type; hot loops use templates. */

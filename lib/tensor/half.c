@@ -1,4 +1,4 @@
-/* Conversions of 16-, 8- and 4-bit floats, to and from float and double. */
+/* Conversions of 16-, 8-, 6- and 4-bit floats, to and from float and double. */
 #include "tensor/dtype.h"
 
 #include <math.h>
@@ -21,6 +21,8 @@ static const small_format e4m3fnuz = {3, -7, 0x7F, 0x80, 0x80, 0x80, true};
 static const small_format e5m2 = {2, -14, 0x7B, 0x7C, 0x80, 0x7E, false};
 static const small_format e5m2fnuz = {2, -15, 0x7F, 0x80, 0x80, 0x80, true};
 static const small_format e2m1 = {1, 0, 7, 7, 8, 8, false};
+static const small_format e2m3 = {3, 0, 31, 31, 32, 32, false};
+static const small_format e3m2 = {2, -2, 31, 31, 32, 32, false};
 
 static const small_format *format_of(oi_dtype t)
 {
@@ -30,8 +32,16 @@ static const small_format *format_of(oi_dtype t)
     case ONNX_INFER_FLOAT8E5M2: return &e5m2;
     case ONNX_INFER_FLOAT8E5M2FNUZ: return &e5m2fnuz;
     case ONNX_INFER_FLOAT4E2M1: return &e2m1;
+    case ONNX_INFER_FLOAT6E2M3: return &e2m3;
+    case ONNX_INFER_FLOAT6E3M2: return &e3m2;
     default: return NULL;
     }
+}
+
+/* All codes are numbers: there is neither infinity nor NaN. */
+static bool is_finite(const small_format *f)
+{
+    return f->max_code + 1 == f->sign && f->over_code == f->max_code;
 }
 
 /* Rounds |d| (finite or infinite) to the nearest code, ties to even; may pass max_code. */
@@ -141,7 +151,7 @@ float oi_float8_to_float(oi_dtype t, uint8_t code)
     float v;
     if (f->unsigned_zero && code == f->nan_code)
         return NAN;
-    if (!f->unsigned_zero && f != &e2m1 && magnitude > f->max_code) {
+    if (!f->unsigned_zero && !is_finite(f) && magnitude > f->max_code) {
         v = magnitude == f->over_code && f->over_code != f->nan_code ? INFINITY : NAN;
     } else {
         uint32_t exponent = magnitude >> f->mantissa, m = magnitude & ((1u << f->mantissa) - 1);
@@ -157,7 +167,7 @@ uint8_t oi_float8_from_float(oi_dtype t, float v, bool saturate)
     if (t == ONNX_INFER_FLOAT8E8M0)
         return oi_float8e8m0_from_float(v, OI_E8M0_UP, saturate);
     const small_format *f = format_of(t);
-    return f ? (uint8_t)encode(f, v, saturate || t == ONNX_INFER_FLOAT4E2M1) : 0;
+    return f ? (uint8_t)encode(f, v, saturate || is_finite(f)) : 0;
 }
 
 uint8_t oi_float8e8m0_from_float(float f, oi_e8m0_rounding mode, bool saturate)

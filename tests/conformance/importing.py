@@ -11,7 +11,9 @@ import re
 import sys
 import tempfile
 
+import ml_dtypes
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import conformance
@@ -106,6 +108,163 @@ def gradient_of_a_gradient():
     second = make("Gradient", ["x"], ["dd"], xs=["x"], y="d", domain=TRAINING)
     return model([make("Mul", ["x", "x"], ["p"]), make("Mul", ["p", "x"], ["out"]), first, second], ports([x]), ["d", "dd"],
                  opsets=(("", 20), (TRAINING, 1))), [x], [3 * x**2, 6 * x]
+
+
+# --- opset imports, initializers, functions ------------------------------------------------------------------------
+
+
+@case
+def opsets_repeated_and_unused():
+    """The highest version of a domain counts; "" and "ai.onnx" are one; a domain that no node is of does not matter."""
+    x = random(2, 3)
+    return model([make("ReduceSum", ["x", "axes"], ["out"], keepdims=0)], ports([x]), ["out"],
+                 opsets=(("", 11), ("ai.onnx", 18), ("", 13), ("org.nobody", 7), ("com.microsoft", 99)),
+                 initializers=[("axes", np.array([1], np.int64))]), [x], [x.sum(1)]
+
+
+@case
+def initializer_overridden_by_input():
+    x, y = random(2, 3), random(3, seed=1)
+    return model([make("Add", ["x", "y"], ["out"])], ports([x, y]), ["out"], initializers=[("y", np.zeros(3, np.float32))]), [x, y], [x + y]
+
+
+@case
+def initializer_as_default():
+    x, y = random(2, 3), random(3, seed=1)
+    return model([make("Add", ["x", "y"], ["out"])], ports([x, y]), ["out"], initializers=[("y", y)]), [x], [x + y]
+
+
+def function(name, inputs, outputs, nodes, overload="", attributes=(), opset=20):
+    made = helper.make_function("local", name, inputs, outputs, nodes, [helper.make_opsetid("", opset)], attributes)
+    made.overload = overload
+    return made
+
+
+def call(name, inputs, outputs, overload="", **attributes):
+    node = make(name, inputs, outputs, domain="local", **attributes)
+    node.overload = overload
+    return node
+
+
+@case
+def functions_with_overloads():
+    x = random(3)
+    functions = [function("F", ["a"], ["b"], [make("Neg", ["a"], ["b"])], "negative"),
+                 function("F", ["a"], ["b"], [make("Exp", ["a"], ["b"])], "exponential"), function("F", ["a"], ["b"], [make("Abs", ["a"], ["b"])])]
+    nodes = [call("F", ["x"], ["p"], "negative"), call("F", ["p"], ["q"], "exponential"), call("F", ["p"], ["r"])]
+    return model(nodes, ports([x]), ["q", "r"], opsets=(("", 20), ("local", 1)), functions=functions), [x], [np.exp(-x), np.abs(x)]
+
+
+def reference(op, inputs, outputs, **names):
+    """A node whose attributes are a function's: attribute = function's name for it."""
+    node = make(op, inputs, outputs)
+    for attribute, (of, kind) in names.items():
+        node.attribute.append(onnx.AttributeProto(name=attribute, ref_attr_name=of, type=kind))
+    return node
+
+
+@case
+def function_with_graph_attributes():
+    """A call hands whole subgraphs to the function, which capture values of the caller, not of the function."""
+    flag, y = np.array(True), random(3)
+    def branch(op):
+        return helper.make_graph([make(op, ["y"], ["t"])], op, [], [helper.make_empty_tensor_value_info("t")])
+    body = [reference("If", ["c"], ["r"], then_branch=("first", onnx.AttributeProto.GRAPH), else_branch=("second", onnx.AttributeProto.GRAPH)),
+            make("Identity", ["a"], ["y"]), make("Add", ["r", "y"], ["out"])]
+    choose = function("Choose", ["c", "a"], ["out"], body, attributes=["first", "second"])
+    nodes = [call("Choose", ["x", "y"], ["yes"], first=branch("Neg"), second=branch("Abs")), make("Not", ["x"], ["other"]),
+             call("Choose", ["other", "y"], ["no"], first=branch("Neg"), second=branch("Abs"))]
+    return model(nodes, ports([flag, y]), ["yes", "no"], opsets=(("", 20), ("local", 1)), functions=[choose]), [flag, y], [y - y, np.abs(y) + y]
+
+
+@case
+def function_with_a_graph_through_another():
+    """The graph goes through two calls; its own nodes are of the caller's opset."""
+    flag, y = np.array(False), random(3)
+    def branch(op):
+        return helper.make_graph([make(op, ["y"], ["t"])], op, [], [helper.make_empty_tensor_value_info("t")])
+    inner = function("Inner", ["c"], ["r"], [reference("If", ["c"], ["r"], then_branch=("p", onnx.AttributeProto.GRAPH),
+                                                       else_branch=("q", onnx.AttributeProto.GRAPH))], attributes=["p", "q"])
+    outer = function("Outer", ["c"], ["r"], [call("Inner", ["c"], ["r"])], attributes=["a", "b"])
+    outer.opset_import.append(helper.make_opsetid("local", 1))
+    outer.node[0].attribute.append(onnx.AttributeProto(name="p", ref_attr_name="a", type=onnx.AttributeProto.GRAPH))
+    outer.node[0].attribute.append(onnx.AttributeProto(name="q", ref_attr_name="b", type=onnx.AttributeProto.GRAPH))
+    return model([call("Outer", ["x"], ["out"], a=branch("Neg"), b=branch("Exp"))], ports([flag, y]), ["out"],
+                 opsets=(("", 20), ("local", 1)), functions=[inner, outer]), [flag, y], [np.exp(y)]
+
+
+# --- types -------------------------------------------------------------------------------------------------------------
+
+
+def float6_case(name, dtype, number):
+    def build():
+        x = np.concatenate([np.linspace(-9, 9, 41), [0.0, 0.06, -0.031, 30.0, np.inf]]).astype(np.float32)
+        table = np.arange(64, dtype=np.uint8).view(dtype)
+        raw = numpy_helper.from_array(table, "raw")
+        single = TensorProto(name="single", dims=[5], data_type=number, int32_data=[1, 31, 33, 63, 12])
+        nodes = [make("Cast", ["x"], ["six"], to=number), make("Cast", ["six"], ["out"], to=FLOAT), make("Cast", ["raw"], ["all"], to=FLOAT),
+                 make("Cast", ["single"], ["some"], to=FLOAT), make("Slice", ["raw", "from", "to"], ["part"]), make("Cast", ["part"], ["cut"], to=FLOAT),
+                 make("QuantizeLinear", ["x", "scale"], ["q"], output_dtype=number), make("DequantizeLinear", ["q", "scale"], ["d"])]
+        made = model(nodes, ports([x]), ["out", "all", "some", "cut", "d"], opsets=(("", 28),), ir_version=14,
+                     initializers=[("from", np.array([3])), ("to", np.array([10])), ("scale", np.float32(0.5))])
+        made.graph.initializer.extend([raw, single])
+        values = table.astype(np.float32)
+        return made, [x], [x.astype(dtype).astype(np.float32), values, values[[1, 31, 33, 63, 12]], values[3:10],
+                           (x / np.float32(0.5)).astype(dtype).astype(np.float32) * np.float32(0.5)]
+    CASES[name] = build
+
+
+float6_case("float6_e2m3", ml_dtypes.float6_e2m3fn, TensorProto.FLOAT6E2M3)
+float6_case("float6_e3m2", ml_dtypes.float6_e3m2fn, TensorProto.FLOAT6E3M2)
+
+
+@case
+def erf_of_integers():
+    x = np.array([-7, 0, 1, 7], np.int32)
+    return model([make("Erf", ["x"], ["out"])], ports([x]), ["out"], opsets=(("", 9),)), [x], [np.array([-1, 0, 0, 1], np.int32)]
+
+
+@case
+def dropout_mask_of_old():
+    """Before opset 10 the mask has the input's type, at inference all ones."""
+    x = random(2, 3)
+    return model([make("Dropout", ["x"], ["out", "mask"], ratio=0.4)], ports([x]), ["out", "mask"], opsets=(("", 7),), ir_version=3), [x], [
+        x, np.ones_like(x)]
+
+
+# --- old forms -----------------------------------------------------------------------------------------------------------
+
+
+@case
+def tile_of_opset_1():
+    """The count and the axis are inputs that only the run knows."""
+    x, count, axis = random(2, 3), np.float32(3), np.float32(1)
+    return model([make("Tile", ["x", "y", "z"], ["out"])], ports([x, np.asarray(count), np.asarray(axis)]), ["out"], opsets=(("", 1),),
+                 ir_version=3), [x, np.asarray(count), np.asarray(axis)], [np.tile(x, (1, 3))]
+
+
+def scan8(lengths, directions=(0,)):
+    """Opset 8: running sums of each sequence of a batch, which may be shorter than the tensor."""
+    start, x = random(3, 2), random(3, 4, 2, seed=1)
+    body = helper.make_graph([make("Add", ["s", "e"], ["t"]), make("Identity", ["t"], ["o"])], "body", [
+        helper.make_tensor_value_info("s", FLOAT, [2]), helper.make_tensor_value_info("e", FLOAT, [2])], [
+        helper.make_tensor_value_info("t", FLOAT, [2]), helper.make_tensor_value_info("o", FLOAT, [2])])
+    node = make("Scan", ["lengths" if lengths else "", "x", "y"], ["last", "all"], body=body, num_scan_inputs=1, directions=list(directions))
+    last, every = start.copy(), np.zeros_like(x)
+    for b in range(3):
+        n = lengths[b] if lengths else 4
+        for i in range(n):
+            last[b] += x[b, n - 1 - i if directions[0] else i]
+            every[b, i] = last[b]
+    constants = [("lengths", np.array(lengths))] if lengths else []
+    return model([node], ports([start, x]), ["last", "all"], opsets=(("", 8),), initializers=constants, ir_version=4), [start, x], [last, every]
+
+
+CASES["scan8"] = lambda: scan8(None)
+CASES["scan8_lengths"] = lambda: scan8([2, 4, 0])
+CASES["scan8_lengths_empty_first"] = lambda: scan8([0, 1, 3])
+CASES["scan8_lengths_reversed"] = lambda: scan8([3, 4, 1], (1,))
+CASES["scan8_lengths_none"] = lambda: scan8([0, 0, 0])
 
 
 # --- the run -------------------------------------------------------------------------------------------------------

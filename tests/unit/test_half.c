@@ -15,7 +15,8 @@ static const format formats[] = {
     {ONNX_INFER_FLOAT16, 5, 10, 15, IEEE},       {ONNX_INFER_BFLOAT16, 8, 7, 127, IEEE},
     {ONNX_INFER_FLOAT8E4M3FN, 4, 3, 7, FN},      {ONNX_INFER_FLOAT8E4M3FNUZ, 4, 3, 8, FNUZ},
     {ONNX_INFER_FLOAT8E5M2, 5, 2, 15, IEEE},     {ONNX_INFER_FLOAT8E5M2FNUZ, 5, 2, 16, FNUZ},
-    {ONNX_INFER_FLOAT4E2M1, 2, 1, 1, FINITE},
+    {ONNX_INFER_FLOAT4E2M1, 2, 1, 1, FINITE},    {ONNX_INFER_FLOAT6E2M3, 2, 3, 1, FINITE},
+    {ONNX_INFER_FLOAT6E3M2, 3, 2, 3, FINITE},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -154,6 +155,8 @@ START_TEST(special_codes)
     ck_assert_uint_eq(oi_float8_from_float(ONNX_INFER_FLOAT8E5M2FNUZ, -0.0f, false), 0);
     ck_assert_uint_eq(oi_float8_from_float(ONNX_INFER_FLOAT8E5M2FNUZ, -1e-9f, false), 0);
     ck_assert_uint_eq(oi_float8_from_float(ONNX_INFER_FLOAT4E2M1, NAN, true), 8);
+    ck_assert_uint_eq(oi_float8_from_float(ONNX_INFER_FLOAT6E3M2, NAN, true), 32);
+    ck_assert_uint_eq(oi_float8_from_float(ONNX_INFER_FLOAT6E2M3, -100, false), 63);
     ck_assert_uint_eq(oi_half_from_float(NAN), 0x7E00);
     ck_assert_uint_eq(oi_half_from_double(-NAN), 0xFE00);
     ck_assert_uint_eq(oi_half_from_double(1.0 + 0x1p-11 + 0x1p-40), 0x3C01); /* by way of float: 0x3C00 */
