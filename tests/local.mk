@@ -64,6 +64,7 @@ symbols: all
 EXTRA_DIST += tests/data
 EXTRA_DIST += bench
 EXTRA_DIST += tests/conformance
+EXTRA_DIST += tests/examples
 EXTRA_DIST += tests/models
 EXTRA_DIST += tests/py
 EXTRA_DIST += tests/python
