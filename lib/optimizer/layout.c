@@ -69,6 +69,28 @@ static oi_status cancel_from(oi_rewrite *rw, oi_node_id id)
     return rw->status;
 }
 
+/* --- single pixels --------------------------------------------------------------------------------------------------------- */
+
+static oi_status replace_by_view(oi_rewrite *rw, const oi_node *node)
+{
+    const oi_shape *s = &oi_graph_fact(rw->g, node->out[0])->shape;
+    oi_value_id in[2] = {node->in[0], oi_rewrite_const_ints(rw, s->dim, (uint32_t)s->rank)};
+    oi_rewrite_replace(rw, node->out[0], oi_rewrite_op(rw, "", "Reshape", "", 2, in));
+    return rw->status;
+}
+
+/* A reorder of images of one pixel whose blocks are full moves nothing. */
+oi_status oi_rule_single_pixel(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node node = rw->g->node[id];
+    const oi_shape *in = &oi_graph_fact(rw->g, node.in[0])->shape, *out = &oi_graph_fact(rw->g, node.out[0])->shape;
+    const oi_shape *blocked = in->rank == 5 ? in : out;
+    if (!oi_shape_is_concrete(in) || !oi_shape_is_concrete(out) || blocked->dim[2] != 1 || blocked->dim[3] != 1 ||
+        oi_dims_count(in->rank, in->dim) != oi_dims_count(out->rank, out->dim) || oi_dims_count(in->rank, in->dim) == 0)
+        return ONNX_INFER_OK;
+    return replace_by_view(rw, &node);
+}
+
 /* --- channels last ------------------------------------------------------------------------------------------------------ */
 
 /* The Transpose brings axis 1 to the end, or the last axis to place 1. */

@@ -9,6 +9,8 @@
  * in blocked layout. */
 extern const oi_rule oi_layout_rules[];
 extern const size_t oi_layout_rule_count;
+/* Once layouts are settled: a reorder of images of one pixel becomes a Reshape. */
+oi_status oi_rule_single_pixel(oi_rewrite *rw, oi_node_id id);
 
 /* These put activations, residual sums and biases into the convolution or product before them. */
 extern const oi_rule oi_epilogue_rules[];

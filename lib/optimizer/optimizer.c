@@ -103,6 +103,8 @@ static oi_status pass_layout(oi_graph *g, oi_pass *p)
 /* After the layout is settled. */
 static const oi_rule settled_rules[] = {
     {"fuse", NULL, fuse_hook},
+    {"reorder of one pixel", "ReorderToBlocked", oi_rule_single_pixel},
+    {"reorder of one pixel", "ReorderFromBlocked", oi_rule_single_pixel},
     {"view behind a product", NULL, oi_rule_product_in_views},
     {"views", NULL, oi_rule_views},
     {"idle operator", NULL, oi_rule_idle},

@@ -270,7 +270,7 @@ static void bind_values(oi_state *s, size_t nin, const oi_arg *in)
         const oi_slot *slot = &p->slot[v];
         oi_tensor *t = &s->tensor[v];
         if (slot->place == OI_AT_OUTPUT) {
-            t->data = s->out_tensor[slot->index].data;
+            t->data = (char *)s->out_tensor[slot->index].data + slot->offset;
             continue;
         }
         const oi_arg *arg = slot->index < nin ? &in[slot->index] : NULL;
@@ -281,7 +281,7 @@ static void bind_values(oi_state *s, size_t nin, const oi_arg *in)
                 *t = *x;
             s->value[v] = arg ? (onnx_infer_value *)arg->value : NULL;
         } else if (x) {
-            t->data = x->data;
+            t->data = (char *)x->data + slot->offset;
             t->buf = x->buf;
         }
     }
@@ -491,9 +491,9 @@ static void rebind_values(oi_state *s, size_t nin, const oi_arg *in)
     for (uint32_t i = 0; i < s->npatch; i++) {
         const oi_slot *slot = &s->plan->slot[s->patch[i]];
         if (slot->place == OI_AT_OUTPUT)
-            s->tensor[s->patch[i]].data = s->out_tensor[slot->index].data;
+            s->tensor[s->patch[i]].data = (char *)s->out_tensor[slot->index].data + slot->offset;
         else if (slot->index < nin && in[slot->index].tensor)
-            s->tensor[s->patch[i]].data = in[slot->index].tensor->data;
+            s->tensor[s->patch[i]].data = (char *)in[slot->index].tensor->data + slot->offset;
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/checked.h"
+#include "ops/parts.h"
 #include "runtime/memplan.h"
 #include "runtime/program.h"
 
@@ -13,10 +14,12 @@ enum { FOREVER = UINT32_MAX };
 /* A rough price of a step on one thread; a step below the limit costs less than sharing it. */
 enum { FLOPS_PER_NS = 20, BYTES_PER_NS = 10, ALONE_BELOW_NS = 4000 };
 
-/* What the builder knows of a value beyond its slot. Storage is shared along views and in-place steps: `root` is the
- * value that owns it, and the fields after it count for roots only. */
+/* What the builder knows of a value beyond its slot. Storage is shared along views, parts and in-place steps: `root` is the
+ * value that owns it, `offset` where in it this one begins. `planned` is the value's own; the fields after it count for roots
+ * only. */
 typedef struct {
     uint32_t root;
+    size_t offset;
     bool planned;  /* of known size, in the arena or a caller's output */
     uint32_t first, last;
     uint32_t item; /* of the memory plan */
@@ -35,16 +38,28 @@ static oi_status out_of_memory(void)
     return ONNX_INFER_E_OUT_OF_MEMORY;
 }
 
+/* Afterwards the value's `offset` is from the root on. */
 static uint32_t root_of(const builder *b, oi_value_id v)
 {
     uint32_t r = v;
-    while (b->info[r].root != r)
-        r = b->info[r].root;
-    for (uint32_t next; b->info[v].root != r; v = next) {
-        next = b->info[v].root;
-        b->info[v].root = r;
+    size_t offset = 0;
+    for (; b->info[r].root != r; r = b->info[r].root)
+        offset += b->info[r].offset;
+    while (b->info[v].root != r) {
+        place_info *i = &b->info[v];
+        size_t own = i->offset;
+        v = i->root;
+        i->root = r;
+        i->offset = offset;
+        offset -= own;
     }
     return r;
+}
+
+static void put_into(builder *b, oi_value_id v, oi_value_id whole, size_t offset)
+{
+    b->info[v].root = whole;
+    b->info[v].offset = offset;
 }
 
 static oi_status describe_value(builder *b, oi_value_id id)
@@ -56,6 +71,7 @@ static oi_status describe_value(builder *b, oi_value_id id)
     int32_t rank;
     int64_t dims[OI_MAX_RANK];
     info->root = id;
+    info->first = FOREVER;
     info->item = UINT32_MAX;
     if (b->plan->loose && v->def != OI_NONE)
         return ONNX_INFER_OK;
@@ -117,6 +133,81 @@ static bool is_plain_view(const builder *b, const oi_node *n)
            in->desc.dtype == out->desc.dtype;
 }
 
+static oi_status describe_node(const builder *b, const oi_node *n, oi_tensor **in, oi_tensor **out)
+{
+    *in = oi_arena_array(b->plan->arena, (size_t)n->nin + n->nout + 1, sizeof **in);
+    if (!*in)
+        return out_of_memory();
+    *out = *in + n->nin;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        if (n->in[i] != OI_NONE)
+            (*in)[i] = b->plan->slot[n->in[i]].desc;
+    }
+    for (uint32_t i = 0; i < n->nout; i++) {
+        if (n->out[i] != OI_NONE)
+            (*out)[i] = b->plan->slot[n->out[i]].desc;
+    }
+    return ONNX_INFER_OK;
+}
+
+/* A value that a step makes in storage of its own, all of which is the value. */
+static bool owns_storage(const builder *b, oi_value_id v)
+{
+    uint32_t root = root_of(b, v);
+    return b->info[root].planned && b->plan->slot[root].place == OI_AT_HEAP && b->g->value[root].def != OI_NONE &&
+           b->plan->slot[root].desc.bytes == b->plan->slot[v].desc.bytes;
+}
+
+/* Outputs that are parts of the input take its storage; inputs that are parts of the output are made in the output's. */
+static oi_status share_parts(builder *b, const oi_node *n, bool *done)
+{
+    oi_tensor *in, *out;
+    size_t offset;
+    *done = false;
+    if (!n->nin || n->in[0] == OI_NONE || !(n->op->flags & OI_OP_MOVES_DATA))
+        return ONNX_INFER_OK;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        if (n->in[i] != OI_NONE && !is_static(b, n->in[i]))
+            return ONNX_INFER_OK;
+    }
+    for (uint32_t i = 0; i < n->nout; i++) {
+        if (n->out[i] != OI_NONE && !b->info[n->out[i]].planned)
+            return ONNX_INFER_OK;
+    }
+    OI_TRY(describe_node(b, n, &in, &out));
+    if (n->nout == 1 && n->out[0] != OI_NONE && oi_inputs_are_parts(n, in, out)) {
+        for (uint32_t i = 0; i < n->nin; i++) {
+            if (!owns_storage(b, n->in[i]))
+                return ONNX_INFER_OK;
+            for (uint32_t k = 0; k < i; k++) {
+                if (root_of(b, n->in[k]) == root_of(b, n->in[i]))
+                    return ONNX_INFER_OK;
+            }
+        }
+        offset = 0;
+        for (uint32_t i = 0; i < n->nin; i++) {
+            put_into(b, root_of(b, n->in[i]), n->out[0], offset);
+            offset += in[i].bytes;
+        }
+        *done = true;
+        return ONNX_INFER_OK;
+    }
+    for (uint32_t i = 0; i < n->nout; i++) {
+        if (n->out[i] != OI_NONE && !oi_output_is_part(n, in, out, i, &offset))
+            return ONNX_INFER_OK;
+    }
+    uint32_t root = root_of(b, n->in[0]);
+    size_t begin = b->info[n->in[0]].offset;
+    for (uint32_t i = 0; i < n->nout; i++) {
+        if (n->out[i] == OI_NONE)
+            continue;
+        oi_output_is_part(n, in, out, i, &offset);
+        put_into(b, n->out[i], root, begin + offset);
+    }
+    *done = true;
+    return ONNX_INFER_OK;
+}
+
 static oi_status prepare_step(builder *b, oi_plan_step *ps)
 {
     oi_step *s = &ps->step;
@@ -167,22 +258,17 @@ static oi_status make_step(builder *b, const oi_node *n)
     oi_plan *p = b->plan;
     oi_plan_step *ps = &p->step[p->nstep++];
     oi_step *s = &ps->step;
-    oi_tensor *in = oi_arena_array(p->arena, (size_t)n->nin + n->nout + 1, sizeof *in), *out = in ? in + n->nin : NULL;
-    if (!in)
-        return out_of_memory();
+    oi_tensor *in, *out;
+    OI_TRY(describe_node(b, n, &in, &out));
     *s = (oi_step){.op = n->op, .node = n, .attr = n->attr, .nin = n->nin, .nout = n->nout, .in = in, .out = out,
                    .n_tasks = 1, .in_place = -1};
     for (uint32_t i = 0; i < n->nin; i++) {
-        if (n->in[i] == OI_NONE)
-            continue;
-        in[i] = p->slot[n->in[i]].desc;
-        ps->bytes += in[i].bytes;
+        if (n->in[i] != OI_NONE)
+            ps->bytes += in[i].bytes;
     }
     for (uint32_t i = 0; i < n->nout; i++) {
-        if (n->out[i] == OI_NONE)
-            continue;
-        out[i] = p->slot[n->out[i]].desc;
-        ps->bytes += out[i].bytes;
+        if (n->out[i] != OI_NONE)
+            ps->bytes += out[i].bytes;
     }
     if (n->nin > p->max_in)
         p->max_in = n->nin;
@@ -212,10 +298,16 @@ static oi_status make_steps(builder *b)
         if (!n->op)
             continue;
         if (is_plain_view(b, n)) {
-            b->info[n->out[0]].root = root_of(b, n->in[0]);
+            uint32_t root = root_of(b, n->in[0]);
+            put_into(b, n->out[0], root, b->info[n->in[0]].offset);
             continue;
         }
-        oi_status st = make_step(b, n);
+        bool shared;
+        oi_status st = share_parts(b, n, &shared);
+        if (shared)
+            continue;
+        if (st == ONNX_INFER_OK)
+            st = make_step(b, n);
         if (st != ONNX_INFER_OK) {
             oi_error_at_node(n->name, n->op->name);
             return oi_error_prefix("node '%s' (%s): ", n->name, n->op->name);
@@ -230,8 +322,11 @@ static void find_lifetimes(builder *b)
     for (uint32_t s = 0; s < p->nstep; s++) {
         const oi_node *n = p->step[s].step.node;
         for (uint32_t i = 0; i < n->nout; i++) {
-            if (n->out[i] != OI_NONE)
-                b->info[root_of(b, n->out[i])].first = b->info[root_of(b, n->out[i])].last = s;
+            if (n->out[i] == OI_NONE)
+                continue;
+            place_info *info = &b->info[root_of(b, n->out[i])];
+            info->first = info->first < s ? info->first : s;
+            info->last = info->last > s ? info->last : s;
         }
     }
     for (uint32_t s = 0; s < p->nstep; s++) {
@@ -261,10 +356,10 @@ static void share_in_place(builder *b)
         bool only = true;
         for (uint32_t i = 0; i < n->nin; i++)
             only = only && (i == (uint32_t)step->in_place || n->in[i] == OI_NONE || root_of(b, n->in[i]) != from);
-        if (!only || from == to || !b->info[from].planned || !b->info[to].planned || b->info[from].last != s ||
-            p->slot[from].place != OI_AT_HEAP || p->slot[n->out[0]].desc.bytes > p->slot[from].desc.bytes)
+        if (!only || to != n->out[0] || !b->info[from].planned || !b->info[to].planned || b->info[from].last != s ||
+            p->slot[from].place != OI_AT_HEAP || p->slot[n->out[0]].desc.bytes > p->slot[in].desc.bytes)
             continue;
-        b->info[to].root = from;
+        put_into(b, to, from, b->info[in].offset);
         b->info[from].last = b->info[to].last;
     }
 }
@@ -356,11 +451,13 @@ static void place_values(builder *b)
             continue;
         if (b->info[root].item != UINT32_MAX) {
             p->slot[v].place = OI_AT_ARENA;
-            p->slot[v].offset = b->item[b->info[root].item].offset;
+            p->slot[v].offset = b->item[b->info[root].item].offset + b->info[v].offset;
         } else if (v != root) { /* a constant's, an input's or an output's storage */
             p->slot[v].place = p->slot[root].place;
             p->slot[v].index = p->slot[root].index;
-            p->slot[v].desc.data = p->slot[root].desc.data;
+            p->slot[v].offset = b->info[v].offset;
+            if (p->slot[root].desc.data)
+                p->slot[v].desc.data = (char *)p->slot[root].desc.data + b->info[v].offset;
             p->slot[v].desc.buf = p->slot[root].desc.buf;
         }
     }

@@ -11,8 +11,8 @@ typedef struct oi_program oi_program; /* runtime/program.h */
 typedef enum {
     OI_AT_HEAP,   /* made when its step runs: of unknown size, strings, sequences ... */
     OI_AT_CONST,  /* content of the graph */
-    OI_AT_INPUT,  /* memory of the caller's input `index` */
-    OI_AT_OUTPUT, /* memory of the caller's output `index` */
+    OI_AT_INPUT,  /* memory of the caller's input `index`, from `offset` on */
+    OI_AT_OUTPUT, /* memory of the caller's output `index`, from `offset` on */
     OI_AT_ARENA,  /* at `offset` of the arena */
 } oi_place;
 
