@@ -4,7 +4,7 @@ tests_optimizer_test_passes_SOURCES = tests/optimizer/test_passes.c tests/optimi
 tests_optimizer_test_passes_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
 tests_optimizer_test_passes_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_random
-tests_optimizer_test_random_SOURCES = tests/optimizer/test_random.c tests/optimizer/graph_text.c tests/optimizer/graph_text.h \
+tests_optimizer_test_random_SOURCES = tests/optimizer/test_random.c tests/optimizer/graph_run.c tests/optimizer/graph_run.h tests/optimizer/graph_text.c tests/optimizer/graph_text.h \
 	tests/optimizer/random_attention.c tests/optimizer/random_attention.h
 tests_optimizer_test_random_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
 tests_optimizer_test_random_LDADD = $(check_ldadd)
@@ -24,3 +24,8 @@ check_suites += tests/optimizer/test_attention
 tests_optimizer_test_attention_SOURCES = tests/optimizer/test_attention.c tests/optimizer/graph_text.c tests/optimizer/graph_text.h
 tests_optimizer_test_attention_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
 tests_optimizer_test_attention_LDADD = $(check_ldadd)
+check_suites += tests/optimizer/test_plan
+tests_optimizer_test_plan_SOURCES = tests/optimizer/test_plan.c tests/optimizer/graph_run.c tests/optimizer/graph_run.h
+tests_optimizer_test_plan_SOURCES += tests/optimizer/graph_text.c tests/optimizer/graph_text.h
+tests_optimizer_test_plan_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
+tests_optimizer_test_plan_LDADD = $(check_ldadd)

@@ -1,6 +1,6 @@
 /* Random small graphs compute the same before and after the passes, on every instruction set.
  *   test_random [COUNT [SEED]]   a failing graph is printed with its seed, which replays it: test_random 1 SEED */
-#include "graph_text.h"
+#include "graph_run.h"
 #include "random_attention.h"
 
 #include "ops/infer.h"
@@ -302,12 +302,12 @@ static char *make_graph(uint64_t seed)
     return text;
 }
 
-/* Of one stage against the unchanged graph; the number of faults. */
-static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const char *stage)
+/* Of one stage, or a plan, against the unchanged graph; the number of faults. */
+static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const char *stage, bool planned)
 {
     oi_tensor got[2] = {0};
     int faults = 0;
-    oi_status status = graph_evaluate(g, seed, 3, got);
+    oi_status status = planned ? graph_run(g, oi_cpu_isa_detect(), seed, 3, got, NULL) : graph_evaluate(g, seed, 3, got);
     if (status) {
         printf("%s: %s\n", stage, oi_error_current()->message);
         faults++;
@@ -331,12 +331,14 @@ static int try_seed(uint64_t seed)
     oi_graph *g = graph_from_text(text);
     int faults = graph_evaluate(g, seed, 3, expected) ? 1 : 0;
     oi_optimize_options o = {.strict = true};
+    if (!faults)
+        faults += compare(g, seed, expected, "planned", true);
     if (!faults && oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o)) {
         printf("declutter: %s\n", oi_error_current()->message);
         faults++;
     }
     if (!faults)
-        faults += compare(g, seed, expected, "decluttered");
+        faults += compare(g, seed, expected, "decluttered", false);
     for (oi_cpu_isa isa = 0; isa < OI_ISA_COUNT && !faults; isa++) {
         oi_graph *lowered;
         oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
@@ -350,7 +352,7 @@ static int try_seed(uint64_t seed)
             printf("lower: %s\n", oi_error_current()->message);
             faults++;
         } else {
-            faults += compare(lowered, seed, expected, oi_cpu_isa_name(isa));
+            faults += compare(lowered, seed, expected, oi_cpu_isa_name(isa), false);
         }
         if (faults) {
             char *print = graph_print(lowered);

@@ -1,0 +1,11 @@
+/* Runs a test's graph as the runtime does: through a plan, its arena and its kernels. */
+#ifndef TESTS_OPTIMIZER_GRAPH_RUN_H
+#define TESTS_OPTIMIZER_GRAPH_RUN_H
+
+#include "graph_text.h"
+
+/* Plans the TYPED or DECLUTTERED graph for this instruction set and runs it twice on the inputs that graph_evaluate draws
+ * from `seed`. out: noutput tensors of the second run, which the caller clears; *steps: of the plan. */
+oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps);
+
+#endif
