@@ -10,6 +10,7 @@ core_sources += lib/base/log.c
 core_sources += lib/base/log.h
 core_sources += lib/base/status.c
 core_sources += lib/base/status.h
+core_sources += lib/base/stop.h
 core_sources += lib/base/fpenv.h
 core_sources += lib/base/pool.c
 core_sources += lib/base/pool.h

@@ -103,21 +103,22 @@ static size_t pack_of(const oi_attention_plan *p, size_t index)
     return pack;
 }
 
-static void pack_keys_and_values(const oi_attention_plan *p, const float *k, const float *v, float *to)
+static void pack_keys_and_values(const oi_attention_plan *p, const float *k, const float *v, float *to, oi_stop *stop)
 {
     const oi_attention_shape *s = &p->shape;
     const bool trans = s->k.col == 1;
-    for (size_t j = 0; j < s->keys; j += p->block_keys)
+    for (size_t j = 0; j < s->keys && !oi_stopped(stop); j += p->block_keys)
         oi_gemm_pack_b(p->kern, s->size, min_size(p->block_keys, s->keys - j), k + j * s->k.row, trans ? s->k.row : s->k.col,
                        trans, 1.0f, to + j * s->size);
-    oi_gemm_pack_b(p->kern, s->keys, s->value_size, v, s->v.row, false, 1.0f, to + p->k_floats);
+    if (!oi_stopped(stop))
+        oi_gemm_pack_b(p->kern, s->keys, s->value_size, v, s->v.row, false, 1.0f, to + p->k_floats);
 }
 
 void oi_attention_pack(const oi_attention_plan *p, const oi_attention_args *args, size_t task)
 {
     const oi_attention_shape *s = &p->shape;
     pack_keys_and_values(p, args->k + start_of(s, p->shared, &s->k, task), args->v + start_of(s, p->shared, &s->v, task),
-                         args->workspace + task * (p->k_floats + p->v_floats));
+                         args->workspace + task * (p->k_floats + p->v_floats), args->stop);
 }
 
 /* C = alpha A B (+ C) for one panel of nv vectors of B, `lanes` columns in the last. */
@@ -237,7 +238,7 @@ static void attend(const oi_attention_plan *p, const oi_attention_args *args, si
     float *panel = factor + p->block_rows; /* of the direct way */
     for (size_t r = 0; r < rows; r++)
         max[r] = -(float)INFINITY, sum[r] = 0.0f;
-    for (size_t j = 0; j < end; j += p->block_keys) {
+    for (size_t j = 0; j < end && !oi_stopped(args->stop); j += p->block_keys) {
         const size_t n = min_size(p->block_keys, end - j);
         if (p->direct) {
             for (size_t r = 0; r < rows; r++) {
@@ -293,7 +294,8 @@ void oi_attention_run(const oi_attention_plan *p, const oi_attention_args *args,
         if (p->pack_tasks) {
             packed = args->workspace + pack_of(p, member) * own;
         } else if (!p->direct) {
-            pack_keys_and_values(p, args->k + start_of(s, NULL, &s->k, member), args->v + start_of(s, NULL, &s->v, member), room);
+            pack_keys_and_values(p, args->k + start_of(s, NULL, &s->k, member), args->v + start_of(s, NULL, &s->v, member), room,
+                                 args->stop);
             packed = room;
             room += own;
         }

@@ -2,6 +2,7 @@
 #ifndef OI_KERNELS_ATTENTION_H
 #define OI_KERNELS_ATTENTION_H
 
+#include "base/stop.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
 
@@ -67,6 +68,7 @@ typedef struct oi_attention_args {
     const void *mask[OI_ATTENTION_MASKS];
     float *y; /* overlaps nothing */
     float *workspace;
+    oi_stop *stop; /* NULL: nobody stops it */
 } oi_attention_args;
 
 /* Fails only if sizes overflow. How the work is split depends on the shape and the kernels alone. */

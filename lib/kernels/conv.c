@@ -11,6 +11,7 @@ enum {
     MAX_TASKS = 64,      /* tasks that a long layer is cut into where caches do not ask for more */
     TILE_PIXELS = 84,    /* pixels that one pass over the weights should at least serve */
     MAX_PHASES = 1 << 16,
+    STOP_MACS = 1 << 21, /* done between two questions whether to stop */
     COPY_SHARE = 150 /* multiply-adds for each float copied into a strip */
 };
 
@@ -491,7 +492,7 @@ typedef struct source {
 /* Copies input rows and columns [x0, x0 + width) of the blocks, zeros where there is no input. The rows are those from
  * y0 on; where the plan gathers, the kh rows that the taps of one output row see, then those of the next. */
 static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0, size_t blocks, size_t height,
-                       size_t width, ptrdiff_t y0, ptrdiff_t x0, float *dst)
+                       size_t width, ptrdiff_t y0, ptrdiff_t x0, float *dst, oi_stop *stop)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t lanes = p->in_lanes;
@@ -501,6 +502,8 @@ static void copy_strip(const oi_conv_plan *p, const float *image, size_t block0,
     end = end < left ? left : end > (ptrdiff_t)width ? (ptrdiff_t)width : end;
     for (size_t b = 0; b < blocks; b++) {
         const float *plane = image + (block0 + b) * s->h * s->w * lanes;
+        if (b && oi_stopped(stop))
+            return;
         for (size_t y = 0; y < height; y++, dst += width * lanes) {
             const size_t row = p->gather ? y / s->kh * s->sh + y % s->kh * s->dh : y;
             const ptrdiff_t iy = y0 + (ptrdiff_t)row;
@@ -545,7 +548,7 @@ typedef struct lines {
 /* All tiles of one panel. t->a, t->c and t->residual stand at the first pixel; `next` is the following panel
  * of `floats` weights, or NULL. */
 static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, const lines *l,
-                      const float *next, size_t floats)
+                      const float *next, size_t floats, oi_stop *stop)
 {
     const size_t max = p->kern->max_mr[vectors];
     oi_tile_fn *const *const fn = p->kern->tile[vectors];
@@ -554,12 +557,18 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
     const bool pairs = 2 * l->length <= max;
     const size_t depth = t->ntaps0 * t->kc0 + t->ntaps1 * t->kc1;
     const bool few = l->count * l->length <= 2 * max;
-    size_t tile = 0;
+    const size_t tile_macs = max * vectors * p->kern->vl * depth;
+    size_t tile = 0, since = 0;
     t->a_row = l->a_pixel;
     t->c_row = t->r_row = l->c_pixel;
     for (size_t i = 0; i < l->count;) {
         const float *ai = a + (ptrdiff_t)i * l->a_line;
         const ptrdiff_t ci = (ptrdiff_t)i * l->c_line;
+        if ((since += tile_macs) >= STOP_MACS) {
+            if (oi_stopped(stop))
+                return;
+            since = 0;
+        }
         if (pairs && i + 2 <= l->count) {
             t->a = ai;
             t->a_half = l->a_line;
@@ -577,6 +586,11 @@ static void run_lines(const oi_conv_plan *p, oi_tile_args *t, size_t vectors, co
         for (size_t k = 0; k < tiles; k++) {
             const size_t mr = base + (k < longer);
             const ptrdiff_t half = (ptrdiff_t)(mr - mr / 2);
+            if (k && (since += tile_macs) >= STOP_MACS) {
+                if (oi_stopped(stop))
+                    return;
+                since = 0;
+            }
             t->a = ai + (ptrdiff_t)x * l->a_pixel;
             t->a_half = half * l->a_pixel;
             t->c = c + ci + (ptrdiff_t)x * l->c_pixel;
@@ -628,7 +642,9 @@ static void run_depthwise(const oi_conv_plan *p, const oi_conv_args *args, size_
             memset(bias + lanes, 0, (vl - lanes) * sizeof *bias);
             d.bias = bias;
         }
-        p->kern->depthwise(&d, y0, y1);
+        const size_t step = max_size(STOP_MACS / 4 / max_size(s->ow * taps * vl, 1), 1);
+        for (size_t y = y0; y < y1 && !oi_stopped(args->stop); y += step)
+            p->kern->depthwise(&d, y, min_size(y + step, y1));
     }
 }
 
@@ -673,7 +689,7 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
         src.block = height * src.row;
         src.x = workspace;
         copy_strip(p, image, first.block, blocks, height, width, (ptrdiff_t)(row0 * ay.in_step) + ay.low,
-                   ax.low, workspace);
+                   ax.low, workspace, args->stop);
     } else {
         src.x =
             image + first.block * src.block +
@@ -721,7 +737,7 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
                       .p0 = e->p0,
                       .p1 = e->p1,
                       .bias = e->bias ? bias : NULL};
-    for (size_t i = panel0; i < panel1; i++) {
+    for (size_t i = panel0; i < panel1 && !oi_stopped(args->stop); i++) {
         const panel q = panel_at(p, i);
         const size_t oc0 = q.vector * vl, width = q.vectors * vl;
         const size_t out = (n * div_up(s->oc, vl) + q.vector) * pixels * vl + out0 * vl;
@@ -747,6 +763,6 @@ void oi_conv_run(const oi_conv_plan *p, const oi_conv_args *args, size_t task, f
             next = weights + after.offset * window;
             floats = after.vectors * vl * t.ntaps0 * t.kc0;
         }
-        run_lines(p, &t, q.vectors, &l, next, floats);
+        run_lines(p, &t, q.vectors, &l, next, floats, args->stop);
     }
 }

@@ -2,6 +2,7 @@
 #ifndef OI_KERNELS_CONV_H
 #define OI_KERNELS_CONV_H
 
+#include "base/stop.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
 
@@ -62,6 +63,7 @@ typedef struct oi_conv_args {
     const float *weights; /* as oi_conv_pack_weights wrote them */
     float *y;
     oi_epilogue epilogue; /* bias: [oc] exactly; residual: laid out as y */
+    oi_stop *stop;        /* NULL: nobody stops it */
 } oi_conv_args;
 
 /* Output size along one axis: floor((in + pad_begin + pad_end - dilation (k - 1) - 1) / stride) + 1, 0 if

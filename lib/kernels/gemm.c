@@ -12,6 +12,7 @@ enum {
     MAX_TASKS = 64,      /* tasks that a large product is cut into, for each member of a batch */
     MAX_DEPTH = 1024,    /* k of one pass: a panel of B stays in the second level cache */
     MAX_ROWS = 168,      /* rows of a task, so that its part of A stays there too */
+    STOP_MACS = 1 << 18, /* of memory-bound work, between two questions whether to stop */
     FEW_ROWS = 16, /* up to here B is read where it lies: packing it would cost as much as the product */
 };
 
@@ -110,11 +111,14 @@ static size_t start_of(const size_t *offsets, size_t stride, size_t i)
 }
 
 /* A transposed B and few rows of A: dot products, then the epilogue by tiles without a reduction. */
-static void run_dots(const oi_gemm_plan *p, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                     size_t ldc, size_t rows, size_t n0, size_t n1)
+static void run_dots(const oi_gemm_plan *p, const oi_gemm_args *args, const float *a, const float *b, float *c, size_t rows,
+                     size_t n0, size_t n1)
 {
+    const size_t k = p->shape.k, lda = args->lda, ldb = args->ldb, ldc = args->ldc;
+    const size_t step = max_size(STOP_MACS / max_size(k, 1), 1);
     for (size_t r = 0; r < rows; r++)
-        p->kern->dot_rows(n1 - n0, p->shape.k, a + r * lda, b + n0 * ldb, ldb, c + r * ldc + n0);
+        for (size_t n = n0; n < n1 && !oi_stopped(args->stop); n += step)
+            p->kern->dot_rows(min_size(step, n1 - n), k, a + r * lda, b + n * ldb, ldb, c + r * ldc + n);
 }
 
 /* The part of a packed B that is needed after panel j at depth k0, or NULL; its length goes to *floats. */
@@ -172,8 +176,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
         size_t first, last;
         oi_panel_vectors(vectors, panel0, &first);
         const size_t width = oi_panel_vectors(vectors, panel1 - 1, &last);
-        run_dots(p, a, args->lda, b, args->ldb, c, args->ldc, rows, first * vl,
-                 min_size(s->n, (last + width) * vl));
+        run_dots(p, args, a, b, c, rows, first * vl, min_size(s->n, (last + width) * vl));
     }
     size_t k0 = 0, ahead = 0;
     do {
@@ -200,6 +203,8 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
         t.finish = dots || k0 + kc == s->k;
         for (size_t j = panel0; j < panel1; j++) {
             size_t first;
+            if (oi_stopped(args->stop))
+                return;
             const size_t nv = oi_panel_vectors(vectors, j, &first), n0 = first * vl, width = nv * vl;
             const size_t cols = min_size(s->n - n0, width);
             t.lanes = cols - (nv - 1) * vl;

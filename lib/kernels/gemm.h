@@ -2,6 +2,7 @@
 #ifndef OI_KERNELS_GEMM_H
 #define OI_KERNELS_GEMM_H
 
+#include "base/stop.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
 
@@ -52,6 +53,7 @@ typedef struct oi_gemm_args {
     const float *row_bias; /* [m], added to every column; NULL: none */
     size_t ldr, r_batch;   /* rows and products of epilogue.residual; ldr = 0 repeats one row */
     oi_epilogue epilogue;
+    oi_stop *stop; /* NULL: nobody stops it */
 } oi_gemm_args;
 
 /* Up to this many rows a transposed B is multiplied where it lies, at the speed of memory: packing gains nothing. */

@@ -143,10 +143,10 @@ typedef void oi_transpose_fn(size_t rows, size_t cols, const float *src, size_t 
 
 /*
  * Blocked layout, one image. to_blocked: src [channels][pixels] -> dst [ceil(channels/vl)][pixels][vl],
- * padding lanes zeroed. from_blocked: the way back. To split an image over threads, give each a run of whole
- * blocks.
+ * padding lanes zeroed. from_blocked: the way back. To split an image, pass a run of whole blocks, or of `count`
+ * pixels of an image of `pixels`: src and dst then stand at the first.
  */
-typedef void oi_reorder_fn(size_t channels, size_t pixels, const float *src, float *dst);
+typedef void oi_reorder_fn(size_t channels, size_t pixels, size_t count, const float *src, float *dst);
 
 /* y[p][l] = x[p][l] * scale[l] + shift[l] over one channel block: pixels p, lanes l < vl. scale, shift: vl
  * floats; either may be NULL (1 and 0). y may be x. */

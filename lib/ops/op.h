@@ -3,6 +3,7 @@
 #ifndef OI_OPS_OP_H
 #define OI_OPS_OP_H
 
+#include "base/stop.h"
 #include "graph/graph.h"
 
 typedef struct oi_import oi_import;   /* below */
@@ -248,6 +249,7 @@ typedef struct {
     void *const *out;       /* storage of each output */
     void *workspace;        /* step->workspace bytes, one for all tasks, OI_ALIGNed, content undefined at task 0 */
     void *thread_workspace; /* step->thread_workspace bytes of the running thread alone */
+    oi_stop *stop;          /* may be NULL. A task that may take more than a millisecond asks it, and returns where it says so */
 } oi_run;
 
 typedef oi_status (*oi_run_fn)(const oi_run *r, uint32_t task);

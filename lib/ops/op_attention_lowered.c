@@ -88,7 +88,8 @@ static bool read_shape(const oi_step *step, oi_attention_shape *s)
 static oi_status run(const oi_run *r, uint32_t task)
 {
     const oi_attention_plan *p = r->step->state;
-    oi_attention_args args = {.q = r->in[0], .k = r->in[1], .v = r->in[2], .y = r->out[0], .workspace = r->workspace};
+    oi_attention_args args = {.q = r->in[0], .k = r->in[1], .v = r->in[2], .y = r->out[0], .workspace = r->workspace,
+                              .stop = r->stop};
     for (uint32_t m = 0; m < OI_ATTENTION_MASKS && 3 + m < r->step->nin; m++)
         args.mask[m] = r->in[3 + m];
     if (task < p->pack_tasks)

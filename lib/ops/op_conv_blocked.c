@@ -122,7 +122,7 @@ typedef struct {
 static oi_status run_conv(const oi_run *r, uint32_t task)
 {
     const conv_state *s = r->step->state;
-    oi_conv_args args = {.x = r->in[0], .weights = r->in[1], .y = r->out[0]};
+    oi_conv_args args = {.x = r->in[0], .weights = r->in[1], .y = r->out[0], .stop = r->stop};
     args.epilogue = oi_activation_epilogue(&s->act, r->step->nin > 2 ? r->in[2] : NULL, r->step->nin > 3 ? r->in[3] : NULL);
     oi_conv_run(&s->plan, &args, task, r->thread_workspace);
     return ONNX_INFER_OK;

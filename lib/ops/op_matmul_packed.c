@@ -104,7 +104,7 @@ static oi_status run_packed(const oi_run *r, uint32_t task)
 {
     const gemm_state *s = r->step->state;
     oi_gemm_args args = s->args;
-    args.a = r->in[0], args.b = r->in[1], args.c = r->out[0];
+    args.a = r->in[0], args.b = r->in[1], args.c = r->out[0], args.stop = r->stop;
     args.epilogue = oi_activation_epilogue(&s->act, r->step->nin > 2 ? r->in[2] : NULL, r->step->nin > 3 ? r->in[3] : NULL);
     oi_gemm_run(&s->plan, &args, task, r->thread_workspace);
     return ONNX_INFER_OK;
@@ -212,7 +212,7 @@ static oi_status run_matmul(const oi_run *r, uint32_t task)
 {
     const gemm_state *s = r->step->state;
     oi_gemm_args args = s->args;
-    args.a = r->in[0], args.b = r->in[1], args.c = r->out[0];
+    args.a = r->in[0], args.b = r->in[1], args.c = r->out[0], args.stop = r->stop;
     if (s->residual_is_input_2)
         args.epilogue.residual = r->in[2];
     oi_gemm_run(&s->plan, &args, task, r->thread_workspace);

@@ -107,21 +107,33 @@ static reorder_part part_of(const reorder_state *s, uint32_t task)
     };
 }
 
-static oi_status run_to(const oi_run *r, uint32_t task)
+/* Blocks of large images are gone through in parts, so that a run can be stopped between them. */
+static oi_status run_parts(const oi_run *r, uint32_t task, bool to)
 {
+    enum { PIXELS = 1 << 14 };
     const reorder_state *s = r->step->state;
     reorder_part part = part_of(s, task);
-    s->kernels->to_blocked(part.channels, s->pixels, (const float *)r->in[0] + part.plain, (float *)r->out[0] + part.blocked);
+    size_t step = s->pixels > 2 * PIXELS ? PIXELS : s->pixels ? s->pixels : 1;
+    const float *x = (const float *)r->in[0] + (to ? part.plain : part.blocked);
+    float *y = (float *)r->out[0] + (to ? part.blocked : part.plain);
+    for (size_t at = 0; at < s->pixels && !oi_stopped(r->stop); at += step) {
+        size_t n = s->pixels - at < step ? s->pixels - at : step;
+        if (to)
+            s->kernels->to_blocked(part.channels, s->pixels, n, x + at, y + at * s->block);
+        else
+            s->kernels->from_blocked(part.channels, s->pixels, n, x + at * s->block, y + at);
+    }
     return ONNX_INFER_OK;
+}
+
+static oi_status run_to(const oi_run *r, uint32_t task)
+{
+    return run_parts(r, task, true);
 }
 
 static oi_status run_from(const oi_run *r, uint32_t task)
 {
-    const reorder_state *s = r->step->state;
-    reorder_part part = part_of(s, task);
-    s->kernels->from_blocked(part.channels, s->pixels, (const float *)r->in[0] + part.blocked,
-                             (float *)r->out[0] + part.plain);
-    return ONNX_INFER_OK;
+    return run_parts(r, task, false);
 }
 
 /* --- channels last: a task is a run of pixels of one image --------------------------------------------------------------- */

@@ -41,15 +41,15 @@ static oi_status plan_gemm(oi_prepare *p, oi_gemm_plan *plan, int64_t m, int64_t
     return oi_gemm_plan_init(plan, p->target->kernels, &shape);
 }
 
-static void multiply(const oi_gemm_plan *plan, const float *a, const float *b, const float *bias, const float *residual,
-                     size_t ldr, float *c, size_t ldc, float *workspace)
+static void multiply(const oi_run *r, const oi_gemm_plan *plan, const float *a, const float *b, const float *bias, const float *residual,
+                     size_t ldr, float *c, size_t ldc)
 {
-    oi_gemm_args args = {.a = a, .b = b, .c = c, .lda = plan->shape.k, .ldc = ldc, .alpha = 1, .ldr = ldr};
+    oi_gemm_args args = {.stop = r->stop, .a = a, .b = b, .c = c, .lda = plan->shape.k, .ldc = ldc, .alpha = 1, .ldr = ldr};
     args.epilogue = oi_epilogue_none();
     args.epilogue.bias = bias;
     args.epilogue.residual = residual;
     for (size_t task = 0; task < plan->n_tasks; task++)
-        oi_gemm_run(plan, &args, task, workspace);
+        oi_gemm_run(plan, &args, task, r->thread_workspace);
 }
 
 static float *projected(const rnn_state *s, const oi_run *r, int64_t dir)
@@ -78,8 +78,8 @@ static void step_lstm(const rnn_state *s, float *z, float *h, float *c)
     }
 }
 
-static void step_gru(const rnn_state *s, int64_t dir, const float *x, float *z, float *h, float *reset, float *inner,
-                     float *workspace)
+static void step_gru(const rnn_state *s, const oi_run *r, int64_t dir, const float *x, float *z, float *h, float *reset,
+                     float *inner)
 {
     size_t n = (size_t)s->shape.hidden, batch = (size_t)s->shape.batch;
     for (size_t b = 0; b < batch; b++)
@@ -88,7 +88,7 @@ static void step_gru(const rnn_state *s, int64_t dir, const float *x, float *z, 
         for (size_t i = 0; i < n; i++)
             reset[b * n + i] = z[b * 3 * n + n + i] * h[b * n + i];
     }
-    multiply(&s->candidate, s->linear_before_reset ? h : reset, s->rh[dir], s->reset_bias[dir], NULL, 0, inner, n, workspace);
+    multiply(r, &s->candidate, s->linear_before_reset ? h : reset, s->rh[dir], s->reset_bias[dir], NULL, 0, inner, n);
     for (size_t b = 0; b < batch; b++) {
         const float *gate = z + b * 3 * n, *in = x + b * 3 * n + 2 * n;
         float *cell = inner + b * n, *state = h + b * n;
@@ -122,16 +122,16 @@ static void recur(const rnn_state *s, const oi_run *r, int64_t dir)
         copy_state(q, h, q->hidden, h0 + dir * q->h_dir, q->h_batch);
     if (c0)
         copy_state(q, c, q->hidden, c0 + dir * q->h_dir, q->h_batch);
-    for (int64_t step = 0; step < q->seq; step++) {
+    for (int64_t step = 0; step < q->seq && !oi_stopped(r->stop); step++) {
         int64_t t = q->reverse[dir] ? q->seq - 1 - step : step;
         const float *xt = x + (size_t)t * batch * rows;
         if (q->coarse)
             oi_rnn_coarsen(q->batch, q->hidden, h, reset);
-        multiply(&s->recurrent, q->coarse ? reset : h, s->r[dir], NULL, xt, rows, z, rows, r->thread_workspace);
+        multiply(r, &s->recurrent, q->coarse ? reset : h, s->r[dir], NULL, xt, rows, z, rows);
         switch (q->kind) {
         case OI_RNN_PLAIN: step_plain(s, z, h); break;
         case OI_RNN_LSTM: step_lstm(s, z, h, c); break;
-        case OI_RNN_GRU: step_gru(s, dir, xt, z, h, reset, reset + cells, r->thread_workspace); break;
+        case OI_RNN_GRU: step_gru(s, r, dir, xt, z, h, reset, reset + cells); break;
         }
         if (y)
             copy_state(q, y + t * q->y_seq + dir * q->y_dir, q->y_batch, h, q->hidden);
@@ -152,7 +152,7 @@ static oi_status run(const oi_run *r, uint32_t task)
     }
     size_t dir = task / s->input.n_tasks, rows = (size_t)(s->shape.gates * s->shape.hidden);
     oi_gemm_args args = {.a = r->in[0], .b = s->w[dir], .c = projected(s, r, (int64_t)dir), .lda = s->input.shape.k,
-                         .ldc = rows, .alpha = 1};
+                         .ldc = rows, .alpha = 1, .stop = r->stop};
     args.epilogue = oi_epilogue_none();
     args.epilogue.bias = s->input_bias[dir];
     oi_gemm_run(&s->input, &args, task % s->input.n_tasks, r->thread_workspace);

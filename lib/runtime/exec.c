@@ -4,24 +4,6 @@
 #include "runtime/state.h"
 
 #include <string.h>
-#include <time.h>
-
-uint64_t oi_clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-oi_status oi_run_check(const oi_run_state *r)
-{
-    OI_FAIL_IF(r->cancel && atomic_load_explicit(&r->cancel->fired, memory_order_relaxed), ONNX_INFER_E_CANCELLED,
-               "the run was cancelled");
-    if (r->deadline_ns && oi_clock_ns() >= r->deadline_ns)
-        return oi_fail(ONNX_INFER_E_DEADLINE, "the run's deadline of %.3f s passed",
-                       (double)(r->deadline_ns - r->start_ns) / 1e9);
-    return ONNX_INFER_OK;
-}
 
 void oi_exec_drop(oi_state *s, oi_run_state *run, oi_value_id v)
 {
@@ -45,13 +27,30 @@ typedef struct {
     uint32_t first_task;
 } task_set;
 
+typedef struct {
+    oi_stop stop; /* first: tasks get a pointer to it */
+    const oi_run_state *state;
+    oi_status status;
+} task_stop;
+
+static bool stop_asked(oi_stop *s)
+{
+    task_stop *t = (task_stop *)s;
+    if (t->status == ONNX_INFER_OK)
+        t->status = oi_run_check(t->state);
+    return t->status != ONNX_INFER_OK;
+}
+
 static oi_status run_task(void *arg, size_t task, size_t thread)
 {
     const task_set *set = arg;
     oi_run r = set->run;
+    task_stop stop = {{stop_asked}, set->state, ONNX_INFER_OK};
     OI_TRY(oi_run_check(set->state));
     r.thread_workspace = set->thread_workspace + thread * set->stride;
-    return r.step->run(&r, set->first_task + (uint32_t)task);
+    r.stop = &stop.stop;
+    oi_status st = r.step->run(&r, set->first_task + (uint32_t)task);
+    return stop.status != ONNX_INFER_OK ? stop.status : st;
 }
 
 static oi_status run_kernel(oi_frame *f, oi_state *s, oi_run_state *run, const oi_plan_step *ps)

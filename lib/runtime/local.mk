@@ -2,6 +2,7 @@
 core_sources += lib/runtime/async.c
 core_sources += lib/runtime/bound.c
 core_sources += lib/runtime/context.c
+core_sources += lib/runtime/engine.c
 core_sources += lib/runtime/engine.h
 core_sources += lib/runtime/exec.c
 core_sources += lib/runtime/frame.c

@@ -254,10 +254,12 @@ void check_layout(kt *t)
     float *x = kt_floats(t, c * p, false), *b = kt_floats(t, nb, false), *want = malloc(nb * sizeof *want);
     float *back = kt_floats(t, c * p, false);
     oi_ref_to_blocked(1, c, p, vl, x, want);
-    t->kern->to_blocked(c, p, x, b);
+    t->kern->to_blocked(c, p, p / 2, x, b);
+    t->kern->to_blocked(c, p, p - p / 2, x + p / 2, b + p / 2 * vl);
     for (size_t i = 0; i < nb; i++)
         kt_near(t, "blocked", i, b[i], want[i], 0);
-    t->kern->from_blocked(c, p, b, back);
+    t->kern->from_blocked(c, p, p - p / 3, b, back);
+    t->kern->from_blocked(c, p, p / 3, b + (p - p / 3) * vl, back + (p - p / 3));
     for (size_t i = 0; i < c * p; i++)
         kt_near(t, "plain", i, back[i], x[i], 0);
 

@@ -31,12 +31,12 @@ void OI_KNAME(transpose)(size_t rows, size_t cols, const float *src, size_t src_
                   dst + c * dst_ld + r, dst_ld);
 }
 
-void OI_KNAME(to_blocked)(size_t channels, size_t pixels, const float *src, float *dst)
+void OI_KNAME(to_blocked)(size_t channels, size_t pixels, size_t count, const float *src, float *dst)
 {
     for (size_t c = 0; c < channels; c += VL) {
         const size_t rows = channels - c < VL ? channels - c : VL;
-        for (size_t p = 0; p < pixels; p += VL) {
-            const size_t cols = pixels - p < VL ? pixels - p : VL;
+        for (size_t p = 0; p < count; p += VL) {
+            const size_t cols = count - p < VL ? count - p : VL;
             if (rows == VL) {
                 block(rows, cols, src + c * pixels + p, pixels, dst + p * VL, VL);
                 continue;
@@ -52,12 +52,12 @@ void OI_KNAME(to_blocked)(size_t channels, size_t pixels, const float *src, floa
     }
 }
 
-void OI_KNAME(from_blocked)(size_t channels, size_t pixels, const float *src, float *dst)
+void OI_KNAME(from_blocked)(size_t channels, size_t pixels, size_t count, const float *src, float *dst)
 {
     for (size_t c = 0; c < channels; c += VL) {
         const size_t cols = channels - c < VL ? channels - c : VL;
-        for (size_t p = 0; p < pixels; p += VL)
-            block(pixels - p < VL ? pixels - p : VL, cols, src + p * VL, VL, dst + c * pixels + p, pixels);
+        for (size_t p = 0; p < count; p += VL)
+            block(count - p < VL ? count - p : VL, cols, src + p * VL, VL, dst + c * pixels + p, pixels);
         src += pixels * VL;
     }
 }
