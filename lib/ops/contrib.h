@@ -19,7 +19,8 @@
     {.name = #label, .type = OI_ATTR_INT, .offset = offsetof(record, label), .flags = OI_ATTR_REQUIRED}
 
 /* For hooks that serve several. */
-extern const oi_op oi_op_ms_DecoderMaskedMultiHeadAttention, oi_op_ms_FastGelu, oi_op_ms_FusedConv, oi_op_ms_NhwcConv, oi_op_ms_QuantizeLinear,
+extern const oi_op oi_op_ms_DecoderMaskedMultiHeadAttention, oi_op_ms_FastGelu, oi_op_ms_FusedConv, oi_op_ms_Irfft,
+    oi_op_ms_NhwcConv, oi_op_ms_QEmbedLayerNormalization, oi_op_ms_QuantizeLinear,
     oi_op_ms_SkipSimplifiedLayerNormalization;
 
 /* The node as one of ai.onnx of the given opset with the same inputs, attributes and outputs. */

@@ -1,4 +1,6 @@
 """Random cases of contributed operators (domain com.microsoft), drawn like those of random_cases."""
+import math
+
 import numpy as np
 
 from random_cases import Case, generator
@@ -409,3 +411,122 @@ def contrib_gather_quantised(d):
     if d.flip():
         inputs.append(case.constant(quantised(d, [rows, -(-blocks * bits // 8)], np.uint8)))
     return case.output(case.node("GatherBlockQuantized", *inputs, domain=MS, bits=bits, block_size=block, gather_axis=0, quantize_axis=d.pick(1, -1)))
+
+
+# --- others --------------------------------------------------------------------------------------------------------
+
+
+@generator
+def contrib_embedding(d):
+    case, (batch, length, width) = Case(d), (d.int(1, 3), d.int(1, 9), d.pick(4, 16, 33))
+    quant, segments = d.flip(0.4), d.flip(0.7)
+    ids = case.input(d.rng.integers(0, 12, [batch, length]).astype(np.int32))
+    kinds = case.input(d.rng.integers(0, 2, [batch, length]).astype(np.int32)) if segments else ""
+    mask = case.input((np.arange(length)[None, :] < d.rng.integers(1, length + 1, batch)[:, None]).astype(np.int32)) if d.flip() else ""
+    tables = [(12, width), (length + 2, width), (2, width), (width,), (width,)]
+    if quant:
+        dtype = d.pick(np.uint8, np.int8)
+        values = [case.constant(quantised(d, shape, dtype)) if k != 2 or segments else "" for k, shape in enumerate(tables)]
+        scales = [case.constant(np.float32(0.02)) if k != 2 or segments else "" for k in range(5)]
+        zeros = [case.constant(quantised(d, [], dtype)) if k != 2 or segments else "" for k in range(5)]
+        inputs = [ids, kinds, *values, mask, *scales, *zeros]
+        return case.output(*case.node("QEmbedLayerNormalization", *inputs, domain=MS, outputs=2, epsilon=d.pick(None, 1e-3)))
+    values = [case.constant(d.values(shape)) if k != 2 or segments else "" for k, shape in enumerate(tables)]
+    inputs = [ids, kinds, *values, mask, case.input(d.rng.integers(0, length + 2, [batch, length]).astype(np.int32)) if d.flip(0.4) else ""]
+    while not inputs[-1]:
+        inputs.pop()
+    return case.output(*case.node("EmbedLayerNormalization", *inputs, domain=MS, outputs=3, epsilon=d.pick(None, 1e-3)))
+
+
+@generator
+def contrib_other(d):
+    case, kind = Case(d), d.int(0, 2)
+    if kind == 0:
+        n = d.int(1, 9)
+        value = d.values([*d.pick([], [2], [2, 3]), n, n]) + np.float32(4) * np.eye(n, dtype=np.float32)
+        return case.output(case.node("Inverse", case.input(value.astype(d.pick("float32", "float64"))), domain=MS))
+    if kind == 1:
+        n = d.int(1, 4)
+        images = d.values([d.int(1, 3), d.int(1, 3), d.int(2, 9), d.int(2, 9)])
+        inputs = [case.input(images), case.input(d.rng.uniform(-0.2, 1.2, [n, 4]).astype(np.float32)),
+                  case.input(d.rng.integers(0, images.shape[0], n).astype(np.int32)), case.constant(np.array([d.int(1, 6), d.int(1, 6)], np.int32))]
+        return case.output(case.node("CropAndResize", *inputs, domain=MS, mode=d.pick(None, "bilinear", "nearest"),
+                                     extrapolation_value=d.pick(None, 2.5)))
+    batch, words = d.int(1, 3), d.int(3, 9)
+    tokens = d.rng.integers(0, d.int(2, words), [batch, d.int(1, 12)]).astype(np.int64)
+    return case.output(case.node("NGramRepeatBlock", case.input(tokens), case.input(d.values([batch, words])), domain=MS, ngram_size=d.int(1, 4)))
+
+
+def erf(x):
+    return np.vectorize(math.erf)(x)
+
+
+@generator
+def contrib_without_kernel(d):
+    """Operators that ONNX Runtime has for GPUs only: numpy judges."""
+    case = Case(d)
+    op = d.pick("GroupNorm", "SkipGroupNorm", "NhwcConv", "NhwcFusedConv", "BiasSplitGelu", "BiasAdd", "Rfft", "Irfft", "QLinearReduceMean")
+    batch, height, width, channels = d.int(1, 2), d.int(2, 6), d.int(2, 6), d.pick(4, 8, 12)
+    x = d.values([batch, height, width, channels]).astype(np.float64)
+    if op in ("GroupNorm", "SkipGroupNorm"):
+        groups, last, act = d.pick(1, 2, 4), d.int(0, 1), d.int(0, 1)
+        scale, bias, more, skip = d.values([channels]), d.values([channels]), d.values([channels]), d.values(d.pick([batch, height, width, channels], [batch, 1, 1, channels]))
+        total = x + skip + more if op == "SkipGroupNorm" else x
+        grouped = total.reshape(batch, -1, groups, channels // groups)
+        normal = (grouped - grouped.mean((1, 3), keepdims=True)) / np.sqrt(grouped.var((1, 3), keepdims=True) + 1e-5)
+        y = normal.reshape(x.shape) * scale + bias
+        y = y / (1 + np.exp(-y)) if act else y
+
+        def stored(v):
+            return v.astype(np.float32) if last else np.moveaxis(v, -1, 1).astype(np.float32)
+
+        inputs = [case.input(stored(x)), case.constant(scale), case.constant(bias)]
+        if op == "SkipGroupNorm":
+            if not last:  # the standard's broadcast would put a bias of channels along the width
+                op, y = "GroupNorm", None
+            else:
+                inputs += [case.input(skip), case.constant(more)]
+        if y is None:
+            return contrib_without_kernel(d)
+        names = case.node(op, *inputs, domain=MS, activation=act, groups=groups, channels_last=last, outputs=2 if op == "SkipGroupNorm" else 1)
+        case.expected = [stored(y), stored(total)] if op == "SkipGroupNorm" else [stored(y)]
+        return case.output(*([names] if isinstance(names, str) else names))
+    if op in ("NhwcConv", "NhwcFusedConv"):
+        outer = d.pick(1, 3, 8)
+        weight, bias = d.values([outer, 1, 1, channels]), d.values([outer])
+        y = np.einsum("nhwc,oc->nhwo", x, weight[:, 0, 0].astype(np.float64)) + bias
+        if op == "NhwcFusedConv":
+            other = d.values(y.shape)
+            y = np.maximum(y + other, 0)
+            name = case.node(op, case.input(x.astype(np.float32)), case.constant(weight.transpose(0, 3, 1, 2).copy()), case.constant(bias),
+                             case.input(other), domain=MS, activation="Relu", kernel_shape=[1, 1])
+        else:
+            name = case.node(op, case.input(x.astype(np.float32)), case.constant(weight), case.constant(bias), domain=MS, kernel_shape=[1, 1])
+        case.expected = [y.astype(np.float32)]
+    elif op == "BiasSplitGelu":
+        x, bias = x[:, 0], d.values([channels])
+        left, right = np.split(x + bias, 2, -1)
+        case.expected = [(left * right * 0.5 * (1 + erf(right / np.sqrt(2)))).astype(np.float32)]
+        name = case.node(op, case.input(x.astype(np.float32)), case.constant(bias), domain=MS)
+    elif op == "BiasAdd":
+        x, bias = x[:, 0], d.values([channels])
+        skip = d.values(x.shape)
+        case.expected = [(x + bias + skip).astype(np.float32)]
+        name = case.node(op, case.input(x.astype(np.float32)), case.constant(bias), case.input(skip), domain=MS)
+    elif op == "QLinearReduceMean":
+        data = quantised(d, x.shape, np.uint8)
+        mean = ((data.astype(np.float64) - 7) * 0.05).mean((1, 2))
+        case.expected, case.atol = [np.clip(np.rint(mean / 0.1) + 3, 0, 255).astype(np.uint8)], 1
+        name = case.node(op, case.input(data), case.constant(np.float32(0.05)), case.constant(np.uint8(7)), case.constant(np.float32(0.1)),
+                         case.constant(np.uint8(3)), domain=MS, axes=[1, 2], keepdims=0)
+    else:
+        axes = d.int(1, 2)
+        spectrum = np.fft.rfftn(x, axes=range(-axes, 0))
+        pairs = np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)
+        if op == "Rfft":
+            case.expected = [pairs]
+            name = case.node(op, case.input(x.astype(np.float32)), domain=MS, signal_ndim=axes, onesided=1, normalized=0)
+        else:
+            case.expected = [x.astype(np.float32)]
+            name = case.node(op, case.input(pairs), domain=MS, signal_ndim=axes, onesided=1, normalized=0)
+    return case.output(name)
