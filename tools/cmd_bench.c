@@ -1,6 +1,8 @@
 /* onnx-infer bench: how fast a model loads and runs, and where the time goes. */
 #include "tool.h"
 
+#include "runtime/session.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +121,15 @@ static oi_status print_profile(tool_session *s, bool json)
     return status;
 }
 
+/* Bytes of the arena of the shapes that were run, and the most that is in use of it at one step. */
+static void arena_of(const tool_session *s, size_t *arena, size_t *live)
+{
+    oi_plan *p = oi_program_last_plan(s->plan->program);
+    *arena = p ? p->arena_bytes : 0;
+    *live = p ? p->live_bytes : 0;
+    oi_plan_release(p);
+}
+
 static oi_status bench(const tool_args *args, tool_session *s, times *t)
 {
     OI_TRY(tool_session_open(args, args->path[0], s));
@@ -127,10 +138,12 @@ static oi_status bench(const tool_args *args, tool_session *s, times *t)
     getrusage(RUSAGE_SELF, &used);
     double rss = (double)used.ru_maxrss / 1024;
     double p50 = percentile(t, 0.5), p90 = percentile(t, 0.9), p99 = percentile(t, 0.99);
+    size_t arena, live;
+    arena_of(s, &arena, &live);
     if (args->json)
         printf("{\"load_ms\":%.3f,\"first_ms\":%.3f,\"min_ms\":%.4f,\"p50_ms\":%.4f,\"p90_ms\":%.4f,\"p99_"
-               "ms\":%.4f,\"runs\":%zu,\"peak_rss_mb\":%.1f",
-               s->load_ms, t->first_ms, t->ms[0], p50, p90, p99, t->n, rss);
+               "ms\":%.4f,\"runs\":%zu,\"peak_rss_mb\":%.1f,\"arena_bytes\":%zu,\"live_bytes\":%zu",
+               s->load_ms, t->first_ms, t->ms[0], p50, p90, p99, t->n, rss, arena, live);
     else
         printf("load %.1f ms, first run %.2f ms, %zu runs: p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, best %.3f "
                "ms; peak RSS %.1f MB\n",

@@ -10,9 +10,14 @@ typedef struct {
     size_t offset;        /* result: a multiple of OI_ALIGN */
 } oi_mem_item;
 
-/* Sets the offsets so that items whose lifetimes meet do not overlap, each followed by OI_ALIGN spare bytes, and *total
- * to the bytes that the arena needs. Big items first, each into the smallest gap that holds it. Fails for want of memory
- * or where sizes overflow (ONNX_INFER_E_LIMIT). */
-oi_status oi_memplan(const oi_alloc *a, oi_mem_item *item, size_t n, size_t *total);
+/* What the items need: no arena can be smaller than `live`, the most that is in use at one step. */
+typedef struct {
+    size_t total, live;
+} oi_mem_need;
+
+/* Sets the offsets so that items whose lifetimes meet do not overlap, each followed by OI_ALIGN spare bytes. Each item goes
+ * into the smallest gap that holds it; several orders in which they are placed are tried, until one needs no
+ * more than `live`. Fails for want of memory or where sizes overflow (ONNX_INFER_E_LIMIT). */
+oi_status oi_memplan(const oi_alloc *a, oi_mem_item *item, size_t n, oi_mem_need *need);
 
 #endif

@@ -427,8 +427,11 @@ static oi_status plan_memory(builder *b)
         }
         ps->thread_stride = each;
     }
+    oi_mem_need need = {0, 0};
     if (st == ONNX_INFER_OK)
-        st = oi_memplan(a, b->item, b->nitem, &p->arena_bytes);
+        st = oi_memplan(a, b->item, b->nitem, &need);
+    p->arena_bytes = need.total;
+    p->live_bytes = need.live;
     if (st == ONNX_INFER_OK)
         st = check_total(b);
     for (uint32_t s = 0; st == ONNX_INFER_OK && s < p->nstep; s++) {

@@ -44,6 +44,7 @@ struct oi_plan {
     uint32_t nstep, max_in, max_out;
     bool loose;         /* takes nothing for granted that a file's hints may have said */
     size_t arena_bytes; /* that a run needs */
+    size_t live_bytes;  /* of it, at most, in use at one step */
     size_t const_bytes; /* of constants made by the optimizer: packed, folded */
     /* kept by the program */
     int64_t *key;
