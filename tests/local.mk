@@ -44,6 +44,7 @@ AM_TESTS_ENVIRONMENT = \
 	OI_SAN_CFLAGS='$(OI_SAN_CFLAGS)'; export OI_SAN_CFLAGS; \
 	OPENBLAS_LIBS='$(OPENBLAS_LIBS)'; export OPENBLAS_LIBS; \
 	PYTHON3='$(PYTHON3)'; export PYTHON3; \
+	ONNX_INFER_MODULES='$(abs_top_builddir)/.libs'; export ONNX_INFER_MODULES; \
 	OP_LIBRARY='$(abs_top_builddir)/tests/api/.libs/op_library.so'; test -f "$$OP_LIBRARY" && export OP_LIBRARY; \
 	ONNX_INFER_COVERED='$(abs_top_builddir)/tests/api/covered.txt'; export ONNX_INFER_COVERED;
 
@@ -176,3 +177,7 @@ EXTRA_PROGRAMS += tests/fuzz/fuzz_model
 tests_fuzz_fuzz_model_SOURCES = tests/fuzz/fuzz_model.c
 tests_fuzz_fuzz_model_CPPFLAGS = $(check_cppflags)
 tests_fuzz_fuzz_model_LDADD = $(core_ldadd)
+check_suites += tests/unit/test_modules
+tests_unit_test_modules_SOURCES = tests/unit/test_modules.c
+tests_unit_test_modules_CPPFLAGS = $(check_cppflags)
+tests_unit_test_modules_LDADD = $(check_ldadd)

@@ -16,3 +16,4 @@ core_sources += lib/base/pool.c
 core_sources += lib/base/pool.h
 core_sources += lib/base/writer.c
 core_sources += lib/base/writer.h
+core_sources += lib/base/module.c lib/base/module.h

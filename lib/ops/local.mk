@@ -168,3 +168,6 @@ core_sources += lib/ops/op_gradient.c
 core_sources += lib/ops/op_ml_tree.c lib/ops/ml_tree.h lib/ops/ml_tree_import.c
 core_sources += lib/ops/op_ml_svm.c
 core_sources += lib/ops/op_nbits.c
+core_sources += lib/ops/module_hold.c lib/ops/module_hold.h
+core_sources += lib/ops/op_text.c
+core_sources += lib/ops/op_image.c

@@ -186,5 +186,33 @@ a=$work/moved/$libdir/libonnx_infer.a
 check "no libtool archive is installed" test ! -e "$work/moved/$libdir/libonnx_infer.la"
 [ ! -e "$work/moved/bin/onnx-infer" ] || check "the tool runs" "$work/moved/bin/onnx-infer" --help
 
+# --- modules: found from the tool, from the shared library, and missed with a reason -------------------------------
+cases=$top_srcdir/tests/data/modules
+# module_works NAME MODEL INPUT: the tool answers without help of the environment.
+module_works() (
+    unset ONNX_INFER_MODULES
+    "$work/moved/bin/onnx-infer" run "$cases/$2" --input "$3"
+)
+module_is_missed() (
+    unset ONNX_INFER_MODULES
+    mkdir -p "$work/away"
+    mv "$work/moved/$libdir/libonnx_infer_$1.so" "$work/away/"
+    "$work/moved/bin/onnx-infer" run "$cases/$2" --input "$3" >"$work/said" 2>&1
+    rc=$?
+    mv "$work/away/libonnx_infer_$1.so" "$work/moved/$libdir/"
+    cat "$work/said"
+    [ $rc != 0 ] && grep -q "libonnx_infer_$1.so could not be opened" "$work/said"
+)
+for module in text image; do
+    [ -e "$work/moved/$libdir/libonnx_infer_$module.so" ] || { echo "note: module $module is not built"; continue; }
+    case $module in
+    text) set -- "$module" regex.onnx "x=$cases/words.pb" ;;
+    image) set -- "$module" image.onnx "x=$cases/picture.pb" ;;
+    esac
+    check "module $module works after moving" module_works "$@"
+    check "without module $module the reason is told" module_is_missed "$@"
+    check "no libtool archive of module $module is installed" test ! -e "$work/moved/$libdir/libonnx_infer_$module.la"
+done
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
