@@ -607,6 +607,25 @@ ONNX_INFER_API onnx_infer_status onnx_infer_tensor_create(onnx_infer_dtype dtype
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_wrap(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims, void *data,
                                                         size_t bytes, onnx_infer_free_fn fn, void *user,
                                                         onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* The same for elements at any distance: `rank` byte strides, of any sign, from `data`, the address of element 0. Dense memory is
+ * used as it is; of any other the elements are copied now, and fn is called before this returns. Not for strings and
+ * types of less than a byte. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED_TYPE, LIMIT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_wrap_strided(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
+                                                                const int64_t *byte_strides, void *data,
+                                                                onnx_infer_free_fn fn, void *user,
+                                                                onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* From a DLManagedTensorVersioned of DLPack 1.x in the memory of the CPU, which is taken over: its deleter is called when the
+ * value is gone; at once where the elements are not dense or not aligned and are copied. Memory that it says is read-only
+ * gives no onnx_infer_tensor_mutable_data. On failure it stays the caller's.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED_TYPE, UNSUPPORTED_VERSION, BACKEND_UNAVAILABLE, LIMIT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_from_dlpack(void *managed, onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
+/* To a DLManagedTensorVersioned that shares the tensor's memory and holds a reference to the value until its deleter is
+ * called, which the receiver does. Not for strings. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, TYPE_MISMATCH, UNSUPPORTED_TYPE. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_to_dlpack(onnx_infer_value *v, void **out) ONNX_INFER_NOEXCEPT;
+/* Copies the elements into a tensor of the same shape, converted where its type is another one: as ONNX's Cast does, out of
+ * range saturating for the 8-bit floats. Strings become strings only.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, TYPE_MISMATCH, SHAPE_MISMATCH, UNSUPPORTED_TYPE. */
+ONNX_INFER_API onnx_infer_status onnx_infer_tensor_copy(const onnx_infer_value *src, onnx_infer_value *dst) ONNX_INFER_NOEXCEPT;
 /* Another reference to it, which is returned; and one given back: with the last the value goes. */
 ONNX_INFER_API onnx_infer_value *onnx_infer_value_retain(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_value_release(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
@@ -618,6 +637,7 @@ ONNX_INFER_API const int64_t *onnx_infer_tensor_dims(const onnx_infer_value *v) 
 ONNX_INFER_API size_t onnx_infer_tensor_count(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT; /* elements */
 ONNX_INFER_API size_t onnx_infer_tensor_bytes(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const void *onnx_infer_tensor_data(const onnx_infer_value *v) ONNX_INFER_NOEXCEPT; /* NULL for strings */
+/* NULL for strings, and for memory that came in as read-only. */
 ONNX_INFER_API void *onnx_infer_tensor_mutable_data(onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
 /* Elements of a string tensor: copied in; borrowed out until the element is set again.
  * `n` is the length in bytes, and may be NULL where it is asked. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */

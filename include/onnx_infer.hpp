@@ -468,6 +468,33 @@ public:
         onnx_infer_status status = onnx_infer_tensor_wrap(dtype, dims.rank(), dims.data(), data, bytes, fn, user, &v);
         return detail::finish(status, [&] { return Tensor(v); });
     }
+    /* Elements at any distance: byte strides of any sign. Copied unless they are dense. */
+    static outcome<Tensor> wrap_strided(onnx_infer_dtype dtype, Dims dims, Dims byte_strides, void *data,
+                                        onnx_infer_free_fn fn = nullptr, void *user = nullptr)
+    {
+        onnx_infer_value *v = nullptr;
+        if (dims.rank() != byte_strides.rank())
+            return detail::fail<Tensor>(error(ONNX_INFER_E_INVALID_ARGUMENT, "as many strides as dims are needed"));
+        onnx_infer_status status =
+            onnx_infer_tensor_wrap_strided(dtype, dims.rank(), dims.data(), byte_strides.data(), data, fn, user, &v);
+        return detail::finish(status, [&] { return Tensor(v); });
+    }
+    /* A DLManagedTensorVersioned, which is taken over. */
+    static outcome<Tensor> from_dlpack(void *managed)
+    {
+        onnx_infer_value *v = nullptr;
+        onnx_infer_status status = onnx_infer_tensor_from_dlpack(managed, &v);
+        return detail::finish(status, [&] { return Tensor(v); });
+    }
+    /* The same, to be given to whoever calls its deleter. */
+    outcome<void *> to_dlpack() const
+    {
+        void *managed = nullptr;
+        onnx_infer_status status = onnx_infer_tensor_to_dlpack(get(), &managed);
+        return detail::finish(status, [&] { return managed; });
+    }
+    /* Copies the elements of another tensor of this shape, converted to this type. */
+    outcome<void> copy_from(const Value &other) { return detail::finish(onnx_infer_tensor_copy(other.get(), get())); }
     /* Keeps the vector until the value is gone. */
     template <class T, class A> static outcome<Tensor> own(std::vector<T, A> &&data, Dims dims)
     {
@@ -824,6 +851,22 @@ template <class O, class Call> outcome<void> with(const O *o, Call call)
 #endif
     return finish(call(o ? o->get() : nullptr));
 }
+/* A writer's function: appends to the vector at `user`. */
+inline int append_bytes(void *user, const void *p, std::size_t n) noexcept
+{
+    auto *to = static_cast<std::vector<std::uint8_t> *>(user);
+    const auto *from = static_cast<const std::uint8_t *>(p);
+#if !defined(ONNX_INFER_NO_EXCEPTIONS)
+    try {
+        to->insert(to->end(), from, from + n);
+    } catch (...) {
+        return -1;
+    }
+#else
+    to->insert(to->end(), from, from + n);
+#endif
+    return 0;
+}
 inline std::string utf8(const char *path) { return path; }
 inline std::string utf8(const std::string &path) { return path; }
 /* std::filesystem::path. */
@@ -951,6 +994,23 @@ public:
     }
     /* Takes a reference of its own. */
     static Model of(onnx_infer_model *m) { return Model(onnx_infer_model_retain(m)); }
+
+    /* Writes the model, simplified unless the options' level is 0, as ONNX; sizes that the options fix are fixed. */
+    template <class Path> outcome<void> save(const Path &path, const Options *o = nullptr) const
+    {
+        return detail::with(o, [&](const onnx_infer_options *c) {
+            return onnx_infer_model_save_onnx_file(get(), c, detail::utf8(path).c_str());
+        });
+    }
+    /* The bytes of such a file. */
+    outcome<std::vector<std::uint8_t>> save_memory(const Options *o = nullptr) const
+    {
+        std::vector<std::uint8_t> bytes;
+        onnx_infer_writer w = {sizeof w, &bytes, detail::append_bytes};
+        return detail::with(
+            o, [&](const onnx_infer_options *c) { return onnx_infer_model_save_onnx(get(), c, &w, nullptr, nullptr); },
+            [&] { return std::move(bytes); });
+    }
 
     std::vector<Port> inputs() const { return ports(onnx_infer_model_input_count(get()), onnx_infer_model_input); }
     std::vector<Port> outputs() const { return ports(onnx_infer_model_output_count(get()), onnx_infer_model_output); }

@@ -122,6 +122,11 @@ tests_api_test_pool_hooks_CPPFLAGS = $(check_cppflags)
 tests_api_test_pool_hooks_LDADD = $(api_ldadd)
 tests_api_test_pool_hooks_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
 endif
+check_suites += tests/api/test_values
+tests_api_test_values_SOURCES = tests/api/test_values.c tests/support/little_model.c tests/support/little_model.h
+tests_api_test_values_CPPFLAGS = $(check_cppflags)
+tests_api_test_values_LDADD = $(api_ldadd)
+tests_api_test_values_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 check_suites += tests/api/test_save
 tests_api_test_save_SOURCES = tests/api/test_save.c tests/support/little_model.c tests/support/little_model.h
 tests_api_test_save_CPPFLAGS = $(check_cppflags)

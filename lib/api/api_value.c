@@ -1,6 +1,7 @@
 /* Values: tensors, strings, sequences, optionals, maps. */
 #include "api/api_check.h"
-#include "runtime/session.h"
+#include "tensor/convert.h"
+#include "tensor/gather.h"
 #include "tensor/value.h"
 
 #include <string.h>
@@ -44,6 +45,48 @@ onnx_infer_status onnx_infer_tensor_wrap(onnx_infer_dtype dtype, int32_t rank, c
     t.data = data;
     OI_TRY(tensor_to_value(&t, out));
     oi_buffer_on_free((*out)->tensor.buf, fn, user); /* only now: a failed call consumes nothing */
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_tensor_wrap_strided(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
+                                                 const int64_t *byte_strides, void *data, onnx_infer_free_fn fn, void *user,
+                                                 onnx_infer_value **out)
+{
+    oi_tensor t;
+    OI_NEED(out);
+    *out = NULL;
+    OI_NEED((dims && byte_strides) || rank <= 0);
+    OI_TRY(oi_tensor_describe(&t, dtype, rank, dims));
+    OI_FAIL_IF(dtype == ONNX_INFER_STRING || oi_dtype_is_packed(dtype), ONNX_INFER_E_UNSUPPORTED_TYPE, "%s has no strides",
+               oi_dtype_name(dtype));
+    OI_NEED(data || !t.bytes);
+    if (oi_strides_are_dense(&t, byte_strides) && (uintptr_t)data % oi_dtype_align(dtype) == 0)
+        return onnx_infer_tensor_wrap(dtype, rank, dims, data, t.bytes, fn, user, out);
+    OI_TRY(oi_tensor_create(NULL, dtype, rank, dims, &t));
+    oi_tensor_gather(&t, data, byte_strides);
+    OI_TRY(tensor_to_value(&t, out));
+    if (fn)
+        fn(user, data);
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_tensor_copy(const onnx_infer_value *src, onnx_infer_value *dst)
+{
+    OI_NEED(src);
+    OI_NEED(dst);
+    OI_FAIL_IF(src->kind != ONNX_INFER_TENSOR || dst->kind != ONNX_INFER_TENSOR, ONNX_INFER_E_TYPE_MISMATCH,
+               "only tensors can be copied");
+    const oi_tensor *from = &src->tensor;
+    oi_tensor *to = &dst->tensor;
+    char have[200], want[200];
+    OI_FAIL_IF(dst->read_only, ONNX_INFER_E_INVALID_ARGUMENT, "the memory to copy to is read-only");
+    OI_FAIL_IF(!oi_tensor_same_shape(from, to), ONNX_INFER_E_SHAPE_MISMATCH, "a tensor of %s cannot be copied to one of %s",
+               oi_dims_text(from->rank, from->dim, have, sizeof have), oi_dims_text(to->rank, to->dim, want, sizeof want));
+    if (from->dtype == to->dtype)
+        return oi_tensor_copy_data(&dst->alloc, from, to);
+    OI_FAIL_IF(!oi_convert_known(from->dtype, to->dtype), ONNX_INFER_E_UNSUPPORTED_TYPE, "%s cannot be converted to %s",
+               oi_dtype_name(from->dtype), oi_dtype_name(to->dtype));
+    oi_convert(from->dtype, from->data, 0, to->dtype, to->data, 0, (size_t)oi_tensor_count(from), true);
     return ONNX_INFER_OK;
 }
 
@@ -99,7 +142,7 @@ const void *onnx_infer_tensor_data(const onnx_infer_value *v)
 
 void *onnx_infer_tensor_mutable_data(onnx_infer_value *v)
 {
-    return tensor_of(v) && v->tensor.dtype != ONNX_INFER_STRING ? v->tensor.data : NULL;
+    return tensor_of(v) && !v->read_only && v->tensor.dtype != ONNX_INFER_STRING ? v->tensor.data : NULL;
 }
 
 static bool is_string_at(const onnx_infer_value *v, size_t i)

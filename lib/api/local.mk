@@ -3,6 +3,7 @@ core_sources += lib/api/api_bound.c
 core_sources += lib/api/api_check.c
 core_sources += lib/api/api_check.h
 core_sources += lib/api/api_context.c
+core_sources += lib/api/api_dlpack.c
 core_sources += lib/api/api_info.c
 core_sources += lib/api/api_model.c
 core_sources += lib/api/api_op.c

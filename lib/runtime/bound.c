@@ -43,6 +43,7 @@ oi_status oi_context_bind_output(onnx_infer_context *c, size_t i, onnx_infer_val
     if (v) {
         OI_FAIL_IF(v->kind != ONNX_INFER_TENSOR, ONNX_INFER_E_TYPE_MISMATCH, "the value to bind to output '%s' is no tensor",
                    m->output[i].name);
+        OI_FAIL_IF(v->read_only, ONNX_INFER_E_INVALID_ARGUMENT, "the memory to bind to output '%s' is read-only", m->output[i].name);
         OI_TRY(check_type("output", m->output[i].name, m->output[i].fact, v));
     }
     oi_value_retain(v);

@@ -202,6 +202,10 @@ static oi_status check_given_output(const oi_graph *g, uint32_t i, const oi_tens
 {
     const char *name = g->value[g->output[i]].name;
     char want_text[200], given_text[200];
+    if (given->read_only) {
+        oi_fail(ONNX_INFER_E_INVALID_ARGUMENT, "output '%s' is given memory that is read-only", name);
+        return oi_error_at_tensor(name);
+    }
     if (given->kind != ONNX_INFER_TENSOR || given->tensor.dtype != want->dtype) {
         oi_fail(ONNX_INFER_E_TYPE_MISMATCH, "output '%s' is %s, the value given for it is %s; give a value of that type, or "
                 "NULL to have one made", name, oi_dtype_name(want->dtype),

@@ -10,6 +10,7 @@
 struct onnx_infer_value {
     atomic_uint refs;
     onnx_infer_kind kind;
+    bool read_only;        /* of a tensor: memory of somebody who does not want it written */
     oi_alloc alloc;        /* of this struct and its item array; a copy, since values outlive what made them */
     oi_tensor tensor;      /* kind TENSOR */
     oi_dtype elem_dtype;   /* of an empty sequence or optional of tensors: what it would hold; else UNDEFINED */

@@ -354,6 +354,25 @@ static void test_operators()
           }) == ONNX_INFER_E_IO);
 }
 
+static void test_exchange()
+{
+    std::vector<float> m{1, 2, 3, 4, 5, 6};
+    auto turned = MUST(oi::Tensor::wrap_strided(ONNX_INFER_FLOAT, {3, 2}, {4, 12}, m.data()));
+    CHECK(MUST(turned.data<float>())[1] == 4);
+    CHECK(status_of([&] { return oi::Tensor::wrap_strided(ONNX_INFER_FLOAT, {3, 2}, {4}, m.data()); }) ==
+          ONNX_INFER_E_INVALID_ARGUMENT);
+    auto back = MUST(oi::Tensor::from_dlpack(MUST(turned.to_dlpack())));
+    CHECK(MUST(back.data<float>()).data() == MUST(turned.data<float>()).data());
+    auto whole = MUST(oi::Tensor::create<std::int32_t>({3, 2}));
+    MUST(whole.copy_from(turned));
+    CHECK(MUST(whole.data<std::int32_t>())[3] == 5);
+    oi::Model net = MUST(oi::Model::load(model("dummy_cell")));
+    auto bytes = MUST(net.save_memory());
+    oi::Model again = MUST(oi::Model::load_memory(std::move(bytes)));
+    CHECK(again.inputs().size() == net.inputs().size());
+    CHECK(status_of([&] { return net.save("/nowhere/m.onnx"); }) == ONNX_INFER_E_IO);
+}
+
 int main()
 {
     test_static();
@@ -363,6 +382,7 @@ int main()
     test_options_fail();
     test_bound_runs();
     test_operators();
+    test_exchange();
     std::printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;
 }
