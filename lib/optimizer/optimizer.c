@@ -36,6 +36,7 @@ static const oi_rule declutter_rules[] = {
     {"flat transpose", "Transpose", oi_rule_flat_transpose},
     {"transpose behind", NULL, oi_rule_transpose_down},
     {"transpose behind", "Concat", oi_rule_transpose_concat},
+    {"gathers", "Gather", oi_rule_split_gathers},
     {"views", NULL, oi_rule_views},
     {"casts", "Cast", oi_rule_casts},
     {"scale and shift", NULL, oi_rule_affine},

@@ -31,6 +31,9 @@ oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, 
 oi_status oi_rule_transpose_down(oi_rewrite *rw, oi_node_id id);   /* Add(Transpose(x), Transpose(y)) -> Transpose(Add(x, y)) */
 oi_status oi_rule_transpose_concat(oi_rewrite *rw, oi_node_id id); /* Concat(Transpose(x), Transpose(y)) -> Transpose(Concat(x, y)) */
 
+/* split_gathers.c */
+oi_status oi_rule_split_gathers(oi_rewrite *rw, oi_node_id id); /* Gather(x, 0), Gather(x, 1), ... -> Split(x) */
+
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 

@@ -126,6 +126,15 @@ static const pass_case cases[] = {
     {"factors of both operands become one",
      "input x float32 2x4x6\n input z float32 2x6x5\n const c float32 1 = 3\n const d float32 1 = 0.5\n r = Relu(x)\n q = Relu(z)\n"
      "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Relu Mul MatMul"},
+    {"gathers of each place are one split",
+     "input x float32 4x3\n const i int64 1 = 0\n const j int64 1 = -1\n const k int64 scalar = 1\n a = Gather(x, i) {axis=1}\n"
+     "b = Gather(x, j) {axis=1}\n c = Gather(x, k) {axis=-1}\n d = Neg(c)\n e = Exp(a)\n f = Abs(b)\n output d\n output e\n output f",
+     "Split Squeeze Neg Exp Abs"},
+    {"one of many is none", "input x float32 4x9\n const i int64 1 = 0\n a = Gather(x, i) {axis=1}\n y = Neg(a)\n output y", "Gather Neg"},
+    {"nor are gathers of several",
+     "input x float32 4x3\n const i int64 2 = 0 1\n const j int64 1 = 2\n a = Gather(x, i) {axis=1}\n b = Gather(x, j) {axis=1}\n d = Neg(a)\n"
+     "e = Exp(b)\n output d\n output e",
+     "Gather Gather Neg Exp"},
     {"a scale of columns goes into the weights",
      "input x float32 2x3x4\n const w float32 4x5 random\n const b float32 5 random\n const c float32 1x1x5 random\n p = MatMul(x, w)\n"
      "s = Add(p, b)\n y = Mul(s, c)\n output y", "MatMul Add"},
