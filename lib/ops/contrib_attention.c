@@ -11,22 +11,32 @@ typedef struct {
     int64_t heads, kv_heads, causal;
     float scale, filter, softcap;    /* scale 0: the usual one */
     int mode;                        /* of output 3 */
+    bool apart;                      /* k and v are of rank 4 */
 } parts;
 
 enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_SCORES, OUTS };
 enum { MODE_BIASED = 2, MODE_PROBABILITIES = 3 };
 
-/* n outputs of Attention. */
+static oi_value_id reshape(oi_expand *x, oi_value_id v, uint32_t n, const int64_t *dims)
+{
+    return OI_NODE(x, "Reshape", NULL, v, oi_expand_ints(x, 1, n, dims));
+}
+
+/* n outputs of Attention. Queries take the rank of the keys where those are known to have heads apart. */
 static void attend(oi_expand *x, const parts *p, uint32_t n, oi_value_id *out)
 {
-    oi_value_id mask = p->bias;
+    oi_value_id mask = p->bias, q = p->q;
     if (p->mask != OI_NONE)
         mask = OI_NODE(x, "AttentionMask", oi_expand_float(x, "filter", p->filter), p->mask, p->q, p->k, p->past_key, p->bias);
+    if (p->apart)
+        q = OI_NODE(x, "Transpose", "perm=[0,2,1,3]", reshape(x, q, 4, (int64_t[]){0, 0, p->heads, -1}));
     const char *scale = p->scale != 0 && !isnan(p->scale) ? oi_expand_float(x, ", scale", p->scale) : "";
     const char *attrs = oi_expand_text(x, "q_num_heads=%lld, kv_num_heads=%lld, is_causal=%lld, qk_matmul_output_mode=%d, %s%s",
                                        (long long)p->heads, (long long)p->kv_heads, (long long)p->causal, p->mode,
                                        oi_expand_float(x, "softcap", p->softcap), scale);
-    oi_expand_nodes(x, "Attention", attrs, 6, (oi_value_id[]){p->q, p->k, p->v, mask, p->past_key, p->past_value}, n, out);
+    oi_expand_nodes(x, "Attention", attrs, 6, (oi_value_id[]){q, p->k, p->v, mask, p->past_key, p->past_value}, n, out);
+    if (p->apart)
+        out[OUT_Y] = reshape(x, OI_NODE(x, "Transpose", "perm=[0,2,1,3]", out[OUT_Y]), 3, (int64_t[]){0, 0, -1});
 }
 
 static uint32_t wanted(const oi_expand *x)
@@ -45,11 +55,6 @@ static void split(oi_expand *x, oi_value_id v, int axis, uint32_t n, const int64
 {
     const char *attrs = size ? oi_expand_text(x, "axis=%d", axis) : oi_expand_text(x, "axis=%d, num_outputs=%u", axis, n);
     oi_expand_nodes(x, "Split", attrs, size ? 2 : 1, (oi_value_id[]){v, size ? oi_expand_ints(x, 1, n, size) : OI_NONE}, n, out);
-}
-
-static oi_value_id reshape(oi_expand *x, oi_value_id v, uint32_t n, const int64_t *dims)
-{
-    return OI_NODE(x, "Reshape", NULL, v, oi_expand_ints(x, 1, n, dims));
 }
 
 /* --- Attention and QAttention: projections included --- */
@@ -186,6 +191,7 @@ static oi_status import_heads(oi_import *im)
         return unsupported(&x, "a shared buffer");
     OI_TRY(unpack_heads(&x, decoder, &p));
     add_biases(&x, &p, oi_expand_in(&x, decoder ? 10 : 3));
+    p.apart = oi_expand_rank(&x, p.k) == 4;
     attend(&x, &p, wanted(&x), out);
     for (uint32_t i = 0; i < wanted(&x); i++)
         oi_expand_out(&x, i, out[i]);
@@ -257,7 +263,7 @@ static oi_status import_group(oi_import *im)
                (long long)a->kv_num_heads);
     parts p = {.q = in[0], .k = in[GROUP_KEY], .v = in[GROUP_VALUE], .past_key = OI_NONE, .past_value = OI_NONE, .mask = OI_NONE,
                .heads = a->num_heads, .kv_heads = a->kv_num_heads, .scale = a->scale, .softcap = a->softcap,
-               .mode = a->qk_output == 1 ? MODE_BIASED : MODE_PROBABILITIES};
+               .mode = a->qk_output == 1 ? MODE_BIASED : MODE_PROBABILITIES, .apart = true};
     if (p.k == OI_NONE) {
         const int64_t heads[3] = {a->num_heads, a->kv_num_heads, a->kv_num_heads};
         split(&x, reshape(&x, p.q, 4, (int64_t[]){0, 0, heads[0] + 2 * heads[1], -1}), 2, 3, heads, three);

@@ -270,6 +270,13 @@ static oi_status eval_group_mask(oi_eval *e)
             for (int64_t i = 0; i < length; i++) {
                 int64_t next = a->causal ? past + i + 1 : all, end = next < all ? next : all;
                 int64_t begin = a->window >= 0 && next > a->window ? next - a->window : 0;
+                if (y->dtype == ONNX_INFER_FLOAT && !bias && !a->sink) {
+                    float *row = (float *)y->data + at;
+                    for (int64_t j = 0; j < columns; j++)
+                        row[j] = j < begin || j >= end ? -INFINITY : 0;
+                    at += (size_t)columns;
+                    continue;
+                }
                 for (int64_t j = 0; j < columns; j++, at++) {
                     double v = j < begin || j >= end ? -INFINITY : 0;
                     if (j == keys)
