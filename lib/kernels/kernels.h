@@ -198,6 +198,18 @@ typedef void oi_keep_fn(size_t rows, size_t n, const uint8_t *mask, size_t mask_
                         size_t ld);
 
 /*
+ * Turns n / 2 pairs of a row: (u, v) becomes (u cos - v sin, v cos + u sin). A pair is x[i] and x[i + n/2], or x[2i] and
+ * x[2i + 1] if `interleaved`. With `half`, cosines and sines hold one element for each pair, else one for each element.
+ */
+typedef struct oi_rotate_args {
+    size_t n; /* even */
+    bool interleaved, half;
+    const float *x, *cosines, *sines;
+    float *y; /* not x */
+} oi_rotate_args;
+typedef void oi_rotate_fn(const oi_rotate_args *args);
+
+/*
  * The register-tile kernel under conv and gemm (use those; this is for the drivers in this directory). It
  * computes C[r][j] = act(alpha * sum(A[r][i] * B[i][j]) + bias[j] + row_bias[r] + beta * residual[r][j]) for
  * mr rows and nv vectors of columns, holding the tile in registers over the whole reduction. Reduction: tap t
@@ -294,6 +306,7 @@ typedef struct oi_kernels {
     oi_keep_fn *keep;
     oi_nbits_expand_fn *nbits_expand;
     oi_nbits_dot_fn *nbits_dot;
+    oi_rotate_fn *rotate;
 } oi_kernels;
 
 /*

@@ -13,6 +13,7 @@ core_sources += lib/kernels/kernels.c
 core_sources += lib/kernels/kernels.h
 core_sources += lib/kernels/panel.h
 
+isa_sources += lib/kernels/isa/rotate.c
 isa_sources += lib/kernels/isa/scores.c
 isa_sources += lib/kernels/isa/binary.c
 isa_sources += lib/kernels/isa/depthwise.c

@@ -198,62 +198,6 @@ static bool find_result(attention *m, oi_value_id y, oi_value_id *end)
 
 enum { OPERANDS = 4 + OI_ATTENTION_MASKS };
 
-/* The outer axes of all operands as the same dims, as few as can be. Returns how many, -1: too many, or they do not fit. */
-static int common_outer(const oi_view *const *view, int n, int64_t *size, int64_t (*stride)[OI_ATTENTION_OUTER])
-{
-    int32_t at[OPERANDS];
-    int64_t left[OPERANDS], step[OPERANDS];
-    int found = 0;
-    int64_t sizes[OI_VIEW_ATOMS], strides_of[OPERANDS][OI_VIEW_ATOMS]; /* innermost first */
-    for (int i = 0; i < n; i++) {
-        at[i] = view[i]->first[view[i]->rank - 2];
-        left[i] = 1;
-    }
-    for (;;) {
-        int64_t take = INT64_MAX;
-        int ended = 0;
-        for (int i = 0; i < n; i++) {
-            if (left[i] == 1 && at[i] == 0) {
-                ended++;
-                continue;
-            }
-            if (left[i] == 1) {
-                left[i] = view[i]->size[--at[i]];
-                step[i] = view[i]->stride[at[i]];
-            }
-            take = left[i] < take ? left[i] : take;
-        }
-        if (ended)
-            break;
-        bool joins = found > 0;
-        for (int i = 0; i < n; i++) {
-            if (left[i] % take)
-                return -1;
-            left[i] /= take;
-            joins = joins && step[i] == strides_of[i][found - 1] * sizes[found - 1];
-        }
-        if (!joins && found == OI_VIEW_ATOMS)
-            return -1;
-        for (int i = 0; i < n; i++) {
-            if (!joins)
-                strides_of[i][found] = step[i];
-            step[i] *= take;
-        }
-        if (joins)
-            sizes[found - 1] *= take;
-        else
-            sizes[found++] = take;
-    }
-    if (found > OI_ATTENTION_OUTER)
-        return -1;
-    for (int d = 0; d < found; d++) {
-        size[d] = sizes[found - 1 - d];
-        for (int i = 0; i < n; i++)
-            stride[i][d] = strides_of[i][found - 1 - d];
-    }
-    return found;
-}
-
 static oi_ints list(oi_rewrite *rw, const int64_t *v, int n)
 {
     const int64_t none = 0; /* a list without elements is there, too */
@@ -279,7 +223,7 @@ static oi_status build(oi_rewrite *rw, const attention *m, oi_value_id result)
     int32_t out_rank;
     for (int i = 0; i < m->nmask; i++)
         view[4 + i] = &m->mask[i].at;
-    int outer = common_outer(view, 4 + m->nmask, size, stride);
+    int outer = oi_view_common(view, 4 + m->nmask, 2, OI_ATTENTION_OUTER, size, stride[0]);
     if (outer < 0 || !oi_fact_dims(oi_graph_fact(rw->g, result), &out_rank, out))
         return OI_DECLINED;
     oi_attention_lowered_attr *a = oi_attr_new(rw->g->arena, &oi_op_oi_AttentionStrided);

@@ -30,3 +30,4 @@ core_sources += lib/optimizer/operand_view.c
 core_sources += lib/optimizer/operand_view.h
 core_sources += lib/optimizer/fuse_attention.c
 core_sources += lib/optimizer/fuse_qkv.c
+core_sources += lib/optimizer/fuse_rotary.c

@@ -157,6 +157,61 @@ bool oi_view_slice(oi_view *v, int32_t axis, int64_t start, int64_t step, int64_
     return true;
 }
 
+int oi_view_common(const oi_view *const *view, int n, int inner, int most, int64_t *size, int64_t *stride)
+{
+    int32_t at[OI_VIEWS];
+    int64_t left[OI_VIEWS], step[OI_VIEWS];
+    int found = 0;
+    int64_t sizes[OI_VIEW_ATOMS], strides_of[OI_VIEWS][OI_VIEW_ATOMS]; /* innermost first */
+    for (int i = 0; i < n; i++) {
+        at[i] = view[i]->first[view[i]->rank - inner];
+        left[i] = 1;
+    }
+    for (;;) {
+        int64_t take = INT64_MAX;
+        int ended = 0;
+        for (int i = 0; i < n; i++) {
+            if (left[i] == 1 && at[i] == 0) {
+                ended++;
+                continue;
+            }
+            if (left[i] == 1) {
+                left[i] = view[i]->size[--at[i]];
+                step[i] = view[i]->stride[at[i]];
+            }
+            take = left[i] < take ? left[i] : take;
+        }
+        if (ended)
+            break;
+        bool joins = found > 0;
+        for (int i = 0; i < n; i++) {
+            if (left[i] % take)
+                return -1;
+            left[i] /= take;
+            joins = joins && step[i] == strides_of[i][found - 1] * sizes[found - 1];
+        }
+        if (!joins && found == OI_VIEW_ATOMS)
+            return -1;
+        for (int i = 0; i < n; i++) {
+            if (!joins)
+                strides_of[i][found] = step[i];
+            step[i] *= take;
+        }
+        if (joins)
+            sizes[found - 1] *= take;
+        else
+            sizes[found++] = take;
+    }
+    if (found > most)
+        return -1;
+    for (int d = 0; d < found; d++) {
+        size[d] = sizes[found - 1 - d];
+        for (int i = 0; i < n; i++)
+            stride[i * most + d] = strides_of[i][found - 1 - d];
+    }
+    return found;
+}
+
 /* --- operators ---------------------------------------------------------------------------------------------------------- */
 
 static bool read_perm(const oi_node *n, int32_t rank, int64_t *perm)

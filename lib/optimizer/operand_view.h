@@ -4,7 +4,7 @@
 
 #include "ops/rewrite.h"
 
-enum { OI_VIEW_ATOMS = 24 };
+enum { OI_VIEW_ATOMS = 24, OI_VIEWS = 8 };
 
 /* Each axis is a product of atoms, outermost first: element (i_0, i_1, ...) lies at offset + sum of i_k stride_k, in
  * elements of the dense tensor `base`. An axis of size 1 has no atoms. */
@@ -31,6 +31,10 @@ bool oi_view_transpose(oi_view *v, const int64_t *perm);
 bool oi_view_reshape(oi_view *v, int32_t rank, const int64_t *dims);
 bool oi_view_broadcast(oi_view *v, int32_t rank, const int64_t *dims);
 bool oi_view_slice(oi_view *v, int32_t axis, int64_t start, int64_t step, int64_t count);
+
+/* All axes but the `inner` last of n <= OI_VIEWS views of as many members as the same dims, as few as can be: returns how many
+ * dims, view i lies stride[i * most + d] apart along dim d. -1: more than `most`, or they do not fit each other. */
+int oi_view_common(const oi_view *const *view, int n, int inner, int most, int64_t *size, int64_t *stride);
 
 int64_t oi_view_dim(const oi_view *v, int32_t axis);
 /* The axis as one stride (1 where it has one element only); false where its atoms do not join. */

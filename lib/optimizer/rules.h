@@ -59,6 +59,11 @@ oi_status oi_rule_attention_operator(oi_rewrite *rw, oi_node_id id); /* Attentio
 /* fuse_qkv.c */
 oi_status oi_rule_projections(oi_rewrite *rw, oi_node_id id);    /* AttentionStrided(x Wq, x Wk, x Wv) -> ... (x [Wq Wk Wv]) */
 
+/* fuse_rotary.c */
+oi_status oi_rule_rotary(oi_rewrite *rw, oi_node_id id);          /* x cos + Concat(-x2, x1) sin -> RotaryStrided */
+oi_status oi_rule_rotary_parts(oi_rewrite *rw, oi_node_id id);    /* Concat(x1 cos - x2 sin, x2 cos + x1 sin) -> RotaryStrided */
+oi_status oi_rule_rotary_operator(oi_rewrite *rw, oi_node_id id); /* RotaryEmbedding -> RotaryStrided */
+
 /* fuse_layernorm.c */
 oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) / sqrt(var + eps) -> LayerNormalization(x, 1) */
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */

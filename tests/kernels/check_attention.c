@@ -1,4 +1,4 @@
-/* check_attention.c - attention of random shapes and strides against a plain evaluation in double. */
+/* check_attention.c - attention of random shapes and strides, and rotary embedding, against plain evaluations in double. */
 #include "kernel_test.h"
 
 #include <math.h>
@@ -143,4 +143,21 @@ void check_attention(kt *t)
     kt_free(t, work, plan.workspace), kt_free(t, own, plan.thread_workspace);
     for (int m = 0; m < OI_ATTENTION_MASKS; m++)
         kt_free(t, (float *)(uintptr_t)a.mask[m], nmask[m]);
+}
+
+void check_rotate(kt *t)
+{
+    const size_t h = kt_between(t, 1, 40), n = 2 * h;
+    oi_rotate_args r = {.n = n, .interleaved = kt_between(t, 0, 1), .half = kt_between(t, 0, 1)};
+    const size_t angles = r.half ? h : n;
+    float *x = kt_floats(t, n, false), *c = kt_floats(t, angles, false), *s = kt_floats(t, angles, false), *y = kt_floats(t, n, false);
+    r.x = x, r.cosines = c, r.sines = s, r.y = y;
+    kt_detail(t, "%zu elements%s%s", n, r.interleaved ? ", interleaved" : "", r.half ? ", half" : "");
+    t->kern->rotate(&r);
+    for (size_t i = 0; i < h; i++) {
+        const size_t a = r.interleaved ? 2 * i : i, b = r.interleaved ? 2 * i + 1 : i + h, ca = r.half ? i : a, cb = r.half ? i : b;
+        kt_near(t, "rotate", a, (double)y[a], (double)x[a] * (double)c[ca] - (double)x[b] * (double)s[ca], 1e-6);
+        kt_near(t, "rotate", b, (double)y[b], (double)x[b] * (double)c[cb] + (double)x[a] * (double)s[cb], 1e-6);
+    }
+    kt_free(t, x, n), kt_free(t, c, angles), kt_free(t, s, angles), kt_free(t, y, n);
 }

@@ -40,6 +40,7 @@ void kt_detail(kt *t, const char *fmt, ...) __attribute__((format(printf, 2, 3))
 
 void check_gemm(kt *t);
 void check_attention(kt *t);
+void check_rotate(kt *t);
 void check_conv(kt *t);
 void check_unary(kt *t);
 void check_binary(kt *t);

@@ -164,6 +164,70 @@ static void make_operands(maker *m, int *q, int *k, int *v)
     *v = repeat_heads(m, *v, m->keys, m->value_size);
 }
 
+/* The parts of x's last axis: halves, or even and odd elements. */
+static void parts(maker *m, int x, int heads, int64_t length, bool pairs, int *a, int *b)
+{
+    const int64_t last = -1, size = m->size, half = size / 2, zero = 0, one = 1, two = 2, top = 1000;
+    if (pairs && draw(m, 2)) {
+        int p = reshape(m, 'v', x, 5, (int64_t[]){m->batch, heads, length, half, 2}), *to[2] = {a, b};
+        for (int i = 0; i < 2; i++) {
+            fprintf(m->f, "const k%d int64 scalar = %d\nv%d = Gather(v%d, k%d) {axis=-1}\n", m->next, i, m->next + 1, p, m->next);
+            *to[i] = m->next + 1;
+            m->next += 2;
+        }
+    } else if (!pairs && draw(m, 2)) {
+        fprintf(m->f, "v%d, v%d = Split(v%d) {axis=3, num_outputs=2}\n", m->next, m->next + 1, x);
+        *a = m->next++;
+        *b = m->next++;
+    } else {
+        int z = ints(m, 1, &zero), h = ints(m, 1, pairs ? &one : &half), t = ints(m, 1, &top), e = pairs ? t : h, ax = ints(m, 1, &last);
+        int st = ints(m, 1, pairs ? &two : &one);
+        fprintf(m->f, "v%d = Slice(v%d, k%d, k%d, k%d, k%d)\n", m->next, x, z, e, ax, st);
+        *a = m->next++;
+        fprintf(m->f, "v%d = Slice(v%d, k%d, k%d, k%d, k%d)\n", m->next, x, h, t, ax, st);
+        *b = m->next++;
+    }
+}
+
+static int together(maker *m, int a, int b, int heads, int64_t length, bool pairs)
+{
+    const int64_t last = -1;
+    if (pairs) {
+        int ax = ints(m, 1, &last);
+        fprintf(m->f, "v%d = Unsqueeze(v%d, k%d)\nv%d = Unsqueeze(v%d, k%d)\n", m->next, a, ax, m->next + 1, b, ax);
+        a = m->next++;
+        b = m->next++;
+    }
+    fprintf(m->f, "v%d = Concat(v%d, v%d) {axis=-1}\n", m->next, a, b);
+    int y = m->next++;
+    return pairs ? reshape(m, 'v', y, 4, (int64_t[]){m->batch, heads, length, m->size}) : y;
+}
+
+static int two_of(maker *m, const char *op, int a, int b)
+{
+    bool turned = op[0] != 'S' && draw(m, 2);
+    fprintf(m->f, "v%d = %s(v%d, v%d)\n", m->next, op, turned ? b : a, turned ? a : b);
+    return m->next++;
+}
+
+/* Rotary embedding of x [batch, heads, length, size]. */
+static int rotate(maker *m, int x, int heads, int64_t length)
+{
+    bool pairs = draw(m, 2), whole = draw(m, 2);
+    int64_t dims[4] = {draw(m, 2) ? m->batch : 1, 1, length, whole ? m->size : m->size / 2};
+    int c = input(m, "float32", 4, dims), s = input(m, "float32", 4, dims), a, b;
+    parts(m, x, heads, length, pairs, &a, &b);
+    if (whole) {
+        fprintf(m->f, "v%d = Neg(v%d)\n", m->next, b);
+        int n = m->next++, r = together(m, n, a, heads, length, pairs);
+        int u = two_of(m, "Mul", x, c), v = two_of(m, "Mul", r, s);
+        return two_of(m, "Add", u, v);
+    }
+    int ac = two_of(m, "Mul", a, c), bs = two_of(m, "Mul", b, s), bc = two_of(m, "Mul", b, c), as = two_of(m, "Mul", a, s);
+    int first = two_of(m, "Sub", ac, bs), second = two_of(m, "Add", bc, as);
+    return together(m, first, second, heads, length, pairs);
+}
+
 static int mask(maker *m, int s)
 {
     static const char *const fill[] = {"-inf", "-3.4028235e38", "-1e9", "-10000"};
@@ -224,6 +288,10 @@ char *make_attention_graph(uint64_t seed)
     m.value_size = draw(&m, 3) ? m.size : sizes[draw(&m, 7)];
     int q, k, v;
     make_operands(&m, &q, &k, &v);
+    if (m.size % 2 == 0 && draw(&m, 2)) {
+        q = rotate(&m, q, (int)m.heads, m.rows);
+        k = rotate(&m, k, (int)m.heads, m.keys);
+    }
     bool folded = draw(&m, 4) == 0; /* heads in the batch */
     int64_t all = m.batch * m.heads;
     uint32_t where = draw(&m, 5);

@@ -1,4 +1,4 @@
-/* Which spellings of attention become one step and which stay; each lowered graph still computes the same on every
+/* Which spellings of attention and rotary embedding become one step and which stay; each lowered graph still computes the same on every
  * instruction set. */
 #include "graph_text.h"
 
@@ -12,6 +12,12 @@ typedef struct {
 
 #define QKV_4D "input q float32 2x3x5x8\n input k float32 2x3x7x8\n input v float32 2x3x7x4\n"
 #define K_TURNED "kt = Transpose(k) {perm=[0,1,3,2]}\n"
+
+/* x of q's heads, c and s of angles of all heads */
+#define ROTARY                                                                                                                          \
+    "const h int64 4 = 2 5 3 8\n const zero int64 1 = 0\n const four int64 1 = 4\n const top int64 1 = 1000\n"           \
+    "const last int64 1 = -1\n const ax1 int64 1 = 1\n c = Unsqueeze(cos, ax1)\n s = Unsqueeze(sin, ax1)\n q1 = Reshape(q, h)\n"        \
+    "x = Transpose(q1) {perm=[0,2,1,3]}\n"
 
 static const lowered_case cases[] = {
     {"attention", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y", "AttentionStrided"},
@@ -87,6 +93,42 @@ static const lowered_case cases[] = {
      "input q float32 2x5x24\n input k float32 2x3x24\n input v float32 2x3x12\n input pk float32 2x3x4x8\n input pv float32 2x3x4x4\n"
      "y, nk, nv = Attention(q, k, v, _, pk, pv) {q_num_heads=3, kv_num_heads=3, is_causal=1}\n output y\n output nk\n output nv",
      "Reshape Transpose Concat Reshape Transpose Concat AttentionStrided"},
+    {"rotary embedding of halves",
+     "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
+     "x1 = Slice(x, zero, four, last)\n x2 = Slice(x, four, top, last)\n n = Neg(x2)\n r = Concat(n, x1) {axis=-1}\n"
+     "a = Mul(x, c)\n b = Mul(r, s)\n y = Add(a, b)\n output y", "RotaryStrided"},
+    {"rotary embedding of halves by Split, turned the other way stays",
+     "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
+     "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x1)\n r = Concat(x2, n) {axis=-1}\n a = Mul(c, x)\n b = Mul(s, r)\n"
+     "y = Add(b, a)\n output y", "Unsqueeze Unsqueeze Reshape Transpose Split Neg Concat Fused"},
+    {"rotary embedding of pairs",
+     "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n const two int64 1 = 2\n const one int64 1 = 1\n"
+     "const m int64 1 = -1\n const f int64 4 = 2 3 5 8\n" ROTARY
+     "x1 = Slice(x, zero, top, last, two)\n x2 = Slice(x, one, top, last, two)\n n = Neg(x2)\n u = Unsqueeze(n, m)\n"
+     "v = Unsqueeze(x1, m)\n w = Concat(u, v) {axis=-1}\n r = Reshape(w, f)\n a = Mul(x, c)\n b = Mul(r, s)\n y = Add(a, b)\n output y",
+     "RotaryStrided"},
+    {"rotary embedding in parts, one angle a pair",
+     "input q float32 2x5x24\n input cos float32 2x5x4\n input sin float32 2x5x4\n" ROTARY
+     "x1, x2 = Split(x) {axis=3, num_outputs=2}\n a = Mul(x1, c)\n b = Mul(x2, s)\n d = Sub(a, b)\n e = Mul(c, x2)\n f = Mul(s, x1)\n"
+     "g = Add(f, e)\n y = Concat(d, g) {axis=3}\n output y", "RotaryStrided"},
+    {"rotary embedding in parts, of pairs by Gather",
+     "input q float32 2x5x24\n input cos float32 2x5x4\n input sin float32 2x5x4\n const p int64 5 = 2 3 5 4 2\n const m int64 1 = -1\n"
+     "const i0 int64 scalar = 0\n const i1 int64 scalar = 1\n const w int64 4 = 2 3 5 8\n" ROTARY
+     "xp = Reshape(x, p)\n x1 = Gather(xp, i0) {axis=4}\n x2 = Gather(xp, i1) {axis=-1}\n a = Mul(x1, c)\n b = Mul(x2, s)\n"
+     "d = Sub(a, b)\n e = Mul(c, x2)\n f = Mul(s, x1)\n g = Add(f, e)\n d1 = Unsqueeze(d, m)\n g1 = Unsqueeze(g, m)\n"
+     "j = Concat(d1, g1) {axis=-1}\n y = Reshape(j, w)\n output y", "RotaryStrided"},
+    {"rotary embedding in front of attention",
+     "input q float32 2x5x24\n input k float32 2x3x5x8\n input v float32 2x3x5x8\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
+     "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x2)\n r = Concat(n, x1) {axis=-1}\n a = Mul(x, c)\n b = Mul(r, s)\n"
+     "xr = Add(a, b)\n k1, k2 = Split(k) {axis=-1, num_outputs=2}\n kn = Neg(k2)\n kr = Concat(kn, k1) {axis=-1}\n ka = Mul(k, c)\n"
+     "kb = Mul(kr, s)\n ke = Add(ka, kb)\n kt = Transpose(ke) {perm=[0,1,3,2]}\n g = MatMul(xr, kt)\n p = Softmax(g)\n y = MatMul(p, v)\n"
+     "output y", "RotaryStrided RotaryStrided AttentionStrided"},
+    {"rotary operator with positions",
+     "input x float32 2x5x24\n const cos float32 9x3 random\n const sin float32 9x3 random\n const pos int64 2x5 = 3 1 4 1 5 8 2 6 5 3\n"
+     "y = RotaryEmbedding(x, cos, sin, pos) {num_heads=3, rotary_embedding_dim=6}\n output y", "RotaryStrided"},
+    {"rotary operator of pairs",
+     "input x float32 2x3x5x8\n input cos float32 2x5x4\n input sin float32 2x5x4\n y = RotaryEmbedding(x, cos, sin) {interleaved=1}\n"
+     "output y", "RotaryStrided"},
     {"operator whose scores are wanted stays",
      "input q float32 2x4x5x8\n y, nk, nv, s = Attention(q, q, q)\n output y\n output s", "Attention"},
 };

@@ -28,5 +28,6 @@ oi_soften_fn OI_KNAME(soften);
 oi_keep_fn OI_KNAME(keep);
 oi_nbits_expand_fn OI_KNAME(nbits_expand);
 oi_nbits_dot_fn OI_KNAME(nbits_dot);
+oi_rotate_fn OI_KNAME(rotate);
 
 #endif

@@ -44,4 +44,5 @@ const oi_kernels OI_KNAME(kernels) = {
     .keep = OI_KNAME(keep),
     .nbits_expand = OI_KNAME(nbits_expand),
     .nbits_dot = OI_KNAME(nbits_dot),
+    .rotate = OI_KNAME(rotate),
 };
