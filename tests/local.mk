@@ -186,3 +186,7 @@ check_suites += tests/unit/test_modules
 tests_unit_test_modules_SOURCES = tests/unit/test_modules.c
 tests_unit_test_modules_CPPFLAGS = $(check_cppflags)
 tests_unit_test_modules_LDADD = $(check_ldadd)
+check_suites += tests/unit/test_tree
+tests_unit_test_tree_SOURCES = tests/unit/test_tree.c
+tests_unit_test_tree_CPPFLAGS = $(check_cppflags)
+tests_unit_test_tree_LDADD = $(check_ldadd)

@@ -86,7 +86,6 @@ static oi_status put(builder *b, place p)
     if (n->mode == OI_TREE_LEAF) {
         b->node[p.to] = (node){.by.split = f->nleaf, .child = p.to};
         b->leaf[f->nleaf++] = (leaf){n->first, n->count};
-        f->one_vote = f->one_vote && n->count == 1;
         return ONNX_INFER_OK;
     }
     OI_FAIL_IF(b->reached[p.from], ONNX_INFER_E_INVALID_MODEL, "node %lld is reached twice: the trees have a cycle or share a node",
@@ -150,7 +149,7 @@ static bool section(size_t *bytes, uint64_t *at, size_t count, size_t size)
 
 oi_status oi_forest_build(const oi_alloc *alloc, oi_arena *scratch, const oi_tree_list *l, oi_tensor *out)
 {
-    oi_forest f = {.one_vote = 1};
+    oi_forest f = {0};
     size_t places = 0, bytes = (sizeof f + 63) / 64 * 64;
     OI_TRY(count_places(l, &f, &places));
     builder b = {.list = l, .f = &f};
@@ -183,12 +182,73 @@ oi_status oi_forest_build(const oi_alloc *alloc, oi_arena *scratch, const oi_tre
     return ONNX_INFER_OK;
 }
 
-/* --- walking ------------------------------------------------------------------------------------------------------------ */
+/* --- checking ----------------------------------------------------------------------------------------------------------- */
 
 static const void *part_of(const oi_forest *f, uint64_t at)
 {
     return (const char *)f + at;
 }
+
+static bool has_part(const oi_forest *f, size_t bytes, uint64_t at, size_t count, size_t size)
+{
+    (void)f;
+    return at % 8 == 0 && at >= sizeof *f && at <= bytes && count <= (bytes - at) / size;
+}
+
+/* A child lies behind its parent, so walks end. */
+static bool good_node(const oi_forest *f, const node *n, uint32_t at)
+{
+    if (!(n->feature & INNER))
+        return n->child == at && !n->feature && n->by.split >= 0 && n->by.split < f->nleaf;
+    if (n->child <= at || n->child >= f->nnode - 1 || (n->feature & FEATURE) >= f->features)
+        return false;
+    if ((n->feature & TEST) == TEST_MEMBER)
+        return n->by.member.first <= f->nmember && n->by.member.count <= f->nmember - n->by.member.first;
+    return (n->feature & TEST) != TEST;
+}
+
+static bool good_forest(oi_forest *f, size_t bytes)
+{
+    if (!has_part(f, bytes, f->at_node, f->nnode, sizeof(node)) || !has_part(f, bytes, f->at_root, f->nroot, sizeof(uint32_t)) ||
+        !has_part(f, bytes, f->at_leaf, f->nleaf, sizeof(leaf)) || !has_part(f, bytes, f->at_vote, f->nvote, sizeof(oi_tree_vote)) ||
+        !has_part(f, bytes, f->at_member, f->nmember, sizeof(double)) || f->features > MOST_FEATURES)
+        return false;
+    const node *nodes = part_of(f, f->at_node);
+    const uint32_t *root = part_of(f, f->at_root);
+    const leaf *l = part_of(f, f->at_leaf);
+    const oi_tree_vote *v = part_of(f, f->at_vote);
+    f->nan_first = f->special = 0;
+    for (uint32_t i = 0; i < f->nnode; i++) {
+        if (!good_node(f, &nodes[i], i))
+            return false;
+        f->nan_first = f->nan_first || (nodes[i].feature & NAN_FIRST);
+        f->special = f->special || (nodes[i].feature & TEST);
+    }
+    for (uint32_t i = 0; i < f->nroot; i++)
+        if (root[i] >= f->nnode)
+            return false;
+    for (uint32_t i = 0; i < f->nleaf; i++)
+        if (l[i].first > f->nvote || l[i].count > f->nvote - l[i].first)
+            return false;
+    for (uint32_t i = 0; i < f->nvote; i++)
+        if (v[i].target >= f->targets)
+            return false;
+    return true;
+}
+
+oi_status oi_forest_check(const oi_alloc *alloc, const oi_tensor *bytes, oi_tensor *out)
+{
+    OI_FAIL_IF(bytes->dtype != ONNX_INFER_UINT8 || bytes->rank != 1 || bytes->bytes < sizeof(oi_forest), ONNX_INFER_E_INVALID_MODEL,
+               "the forest is no list of bytes");
+    OI_TRY(oi_tensor_create(alloc, ONNX_INFER_UINT8, 1, bytes->dim, out));
+    memcpy(out->data, bytes->data, bytes->bytes);
+    if (good_forest(out->data, out->bytes))
+        return ONNX_INFER_OK;
+    oi_tensor_clear(out);
+    return oi_fail(ONNX_INFER_E_INVALID_MODEL, "the forest is broken");
+}
+
+/* --- walking ------------------------------------------------------------------------------------------------------------ */
 
 static void vote_one(oi_forest_sum how, const oi_tree_vote *v, double *acc, uint8_t *seen)
 {

@@ -41,12 +41,14 @@ typedef struct {
     uint32_t targets;        /* 1 + the highest that is voted for */
     uint8_t nan_first;       /* some node sends NaN where its comparison does not */
     uint8_t special;         /* some node asks for more than "at most" */
-    uint8_t one_vote;        /* every leaf has exactly one */
 } oi_forest;
 
 /* The form as a tensor of bytes on the heap, aligned for use. E_INVALID_MODEL says what is wrong with the lists. `scratch`
  * holds temporary memory. */
 oi_status oi_forest_build(const oi_alloc *alloc, oi_arena *scratch, const oi_tree_list *list, oi_tensor *out);
+
+/* The built form from a file, untrusted: an aligned copy that is safe to walk, or E_INVALID_MODEL. */
+oi_status oi_forest_check(const oi_alloc *alloc, const oi_tensor *bytes, oi_tensor *out);
 
 typedef enum { OI_FOREST_AVERAGE, OI_FOREST_SUM, OI_FOREST_MIN, OI_FOREST_MAX } oi_forest_sum;
 

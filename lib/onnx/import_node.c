@@ -199,12 +199,20 @@ static oi_status unknown_operator(const OiOnnx__NodeProto *p, const char *name, 
                    domain[0] ? domain : "ai.onnx", opset, name);
 }
 
+/* Written by the exporter: a node of an operator of the standard that the newest opset cannot say. */
+static bool is_own_form(const OiOnnx__NodeProto *p)
+{
+    return p->domain && !strcmp(p->domain, "onnx_infer");
+}
+
 /* The version in force, with a word to the log where the model breaks the standard in a way that does no harm. */
 static int64_t opset_of(oi_importer *im, const oi_scope *s, const OiOnnx__NodeProto *p, const oi_op *op, const char *name)
 {
     int64_t version = oi_importer_opset(im, s->frame, p->domain);
     if (op && (op->flags & OI_OP_CUSTOM))
         return version;
+    if (op && is_own_form(p))
+        return op->newest;
     if (version < 0) {
         version = op ? op->newest : 0;
         oi_log_write(im->o.log, ONNX_INFER_LOG_WARNING, "node '%s': the model imports no version of domain '%s'", name,
@@ -215,12 +223,6 @@ static int64_t opset_of(oi_importer *im, const oi_scope *s, const OiOnnx__NodePr
         version = op->since;
     }
     return version;
-}
-
-/* Written by the exporter: a node of an operator of the standard that the newest opset cannot say. */
-static bool is_own_form(const OiOnnx__NodeProto *p)
-{
-    return p->domain && !strcmp(p->domain, "onnx_infer");
 }
 
 static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProto *p, const char *name, oi_import *node,
@@ -244,7 +246,7 @@ static oi_status build_node(oi_importer *im, oi_scope *s, const OiOnnx__NodeProt
         node->nout--;
     for (uint32_t i = 0; i < node->nattr; i++)
         node->attr[i].by_import = is_own_form(p);
-    if (node->op->import && !is_own_form(p))
+    if (node->op->import && (!is_own_form(p) || (node->op->flags & OI_OP_CHECKS_OWN_FORM)))
         OI_TRY(node->op->import(node));
     if (node->done)
         return ONNX_INFER_OK;
@@ -271,6 +273,8 @@ static oi_status import_node(oi_importer *im, oi_scope *s, const OiOnnx__NodePro
         op = oi_op_find(oi_domain_norm(p->domain), oi_text_or_empty(p->op_type));
     if (!op && is_own_form(p))
         op = oi_op_find("", oi_text_or_empty(p->op_type));
+    if (!op && is_own_form(p))
+        op = oi_op_find("ai.onnx.ml", oi_text_or_empty(p->op_type));
     oi_import node = {
         .g = s->g,
         .op = op,

@@ -380,7 +380,7 @@ static oi_status set_base(oi_import *im, int64_t targets, bool classifier)
     reals base;
     oi_tensor t;
     OI_TRY(take_reals(im, "base_values", &base));
-    bool fits = (int64_t)base.n == targets || (classifier && base.n <= 2 && targets <= 2);
+    bool fits = (int64_t)base.n == targets || (classifier && base.n == 1 && targets <= 2);
     OI_FAIL_IF(base.n && !fits, ONNX_INFER_E_INVALID_MODEL, "base_values has %zu elements for %lld targets", base.n, (long long)targets);
     if (!base.n)
         return ONNX_INFER_OK;
@@ -426,8 +426,44 @@ static oi_status upgrade_tuples(oi_import *im, oi_arena *scratch)
     return classifier ? oi_ml_import_labels(im, "classlabels_strings", "classlabels_int64s", false) : ONNX_INFER_OK;
 }
 
+static int64_t int_of(oi_import *im, const char *name, int64_t absent)
+{
+    const oi_raw_attr *a = oi_import_find(im, name);
+    return !a ? absent : a->type == OI_RAW_INT ? a->i : -1;
+}
+
+/* Of a file that we wrote, or that says so. */
+static oi_status check_own_form(oi_import *im, const oi_raw_attr *forest)
+{
+    const oi_raw_attr *base = oi_import_find(im, "base"), *labels = oi_import_find(im, "classlabels_int64s");
+    bool classifier = im->op == &oi_op_ml_TreeEnsembleClassifier;
+    int64_t targets = int_of(im, "n_targets", 1), binary = int_of(im, "binary", 0);
+    oi_tensor checked;
+    OI_FAIL_IF(forest->type != OI_RAW_TENSOR, ONNX_INFER_E_INVALID_MODEL, "attribute 'forest' is no tensor");
+    OI_TRY(check_choice(im, "aggregate_function", 4));
+    OI_TRY(check_choice(im, "post_transform", 5));
+    OI_TRY(check_targets(targets, NULL, 0));
+    if (base) {
+        bool good = base->type == OI_RAW_TENSOR && base->tensor->dtype == ONNX_INFER_DOUBLE && base->tensor->rank == 1 &&
+                    (base->tensor->dim[0] == targets || (classifier && base->tensor->dim[0] == 1 && targets <= 2));
+        OI_FAIL_IF(!good, ONNX_INFER_E_INVALID_MODEL, "attribute 'base' does not fit");
+        OI_TRY(oi_tensor_align(oi_arena_alloc_of(im->g->arena), base->tensor));
+    }
+    OI_FAIL_IF(classifier && (!labels || labels->type != OI_RAW_INTS || labels->ints.n != targets || (binary && targets != 2)),
+               ONNX_INFER_E_INVALID_MODEL, "the labels do not go with the targets");
+    OI_TRY(oi_forest_check(oi_arena_alloc_of(im->g->arena), forest->tensor, &checked));
+    if (((const oi_forest *)checked.data)->targets > targets) {
+        oi_tensor_clear(&checked);
+        return oi_fail(ONNX_INFER_E_INVALID_MODEL, "the forest votes for more targets than there are");
+    }
+    return oi_import_set_tensor(im, "forest", &checked);
+}
+
 oi_status oi_ml_tree_import(oi_import *im)
 {
+    const oi_raw_attr *forest = oi_import_find(im, "forest");
+    if (forest && forest->by_import)
+        return check_own_form(im, forest);
     oi_arena *scratch = oi_arena_create(oi_arena_alloc_of(im->g->arena));
     if (!scratch)
         return ONNX_INFER_E_OUT_OF_MEMORY;

@@ -293,6 +293,7 @@ enum {
     OI_OP_DATA_SHAPES = 64,  /* output shapes depend on input values even where all inputs' shapes are known */
     OI_OP_CONTROL = 128,     /* has subgraphs */
     OI_OP_CUSTOM = 256,      /* an oi_custom_op (ops/custom.h) */
+    OI_OP_CHECKS_OWN_FORM = 512, /* import is also called for nodes that our exporter wrote, whose attributes have by_import */
 };
 
 struct oi_op {

@@ -324,16 +324,16 @@ static const oi_attr_spec classifier_attrs[] = {
 };
 
 const oi_op oi_op_ml_TreeEnsemble = {
-    .name = "TreeEnsemble", .domain = OI_ML_DOMAIN, .since = 5, .newest = 5, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-    .attrs = ensemble_attrs, .attr_size = sizeof(tree_attr), .import = oi_ml_tree_import, .infer = infer, .eval = eval, .prepare = prepare,
+    .name = "TreeEnsemble", .domain = OI_ML_DOMAIN, .since = 5, .newest = 5, .flags = OI_OP_CHECKS_OWN_FORM, .min_in = 1, .max_in = 1,
+    .min_out = 1, .max_out = 1, .attrs = ensemble_attrs, .attr_size = sizeof(tree_attr), .import = oi_ml_tree_import, .infer = infer, .eval = eval, .prepare = prepare,
 };
 const oi_op oi_op_ml_TreeEnsembleClassifier = {
-    .name = "TreeEnsembleClassifier", .domain = OI_ML_DOMAIN, .since = 1, .newest = 5, .deprecated = 5, .min_in = 1, .max_in = 1, .min_out = 1,
-    .max_out = 2, .attrs = classifier_attrs, .attr_size = sizeof(tree_attr), .import = oi_ml_tree_import, .infer = infer, .eval = eval,
-    .prepare = prepare,
+    .name = "TreeEnsembleClassifier", .domain = OI_ML_DOMAIN, .since = 1, .newest = 5, .deprecated = 5, .flags = OI_OP_CHECKS_OWN_FORM,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2, .attrs = classifier_attrs, .attr_size = sizeof(tree_attr),
+    .import = oi_ml_tree_import, .infer = infer, .eval = eval, .prepare = prepare,
 };
 const oi_op oi_op_ml_TreeEnsembleRegressor = {
-    .name = "TreeEnsembleRegressor", .domain = OI_ML_DOMAIN, .since = 1, .newest = 5, .deprecated = 5, .min_in = 1, .max_in = 1, .min_out = 1,
-    .max_out = 1, .attrs = regressor_attrs, .attr_size = sizeof(tree_attr), .import = oi_ml_tree_import, .infer = infer, .eval = eval,
-    .prepare = prepare,
+    .name = "TreeEnsembleRegressor", .domain = OI_ML_DOMAIN, .since = 1, .newest = 5, .deprecated = 5, .flags = OI_OP_CHECKS_OWN_FORM,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attrs = regressor_attrs, .attr_size = sizeof(tree_attr),
+    .import = oi_ml_tree_import, .infer = infer, .eval = eval, .prepare = prepare,
 };
