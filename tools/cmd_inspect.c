@@ -44,6 +44,7 @@ static oi_status specialise(const tool_args *args, const oi_graph *g, oi_stage s
                             oi_graph **out)
 {
     size_t nsym = oi_symtab_count(g->syms);
+    oi_optimize_options o = {.stop_after = args->stop_after};
     int64_t *bound = oi_alloc_array(NULL, nsym + 1, sizeof *bound);
     oi_fact *fact = oi_alloc_array(NULL, g->ninput + 1, sizeof *fact);
     const oi_fact **in = oi_alloc_array(NULL, g->ninput + 1, sizeof *in);
@@ -63,7 +64,7 @@ static oi_status specialise(const tool_args *args, const oi_graph *g, oi_stage s
                 in[k] = &fact[k];
             }
     if (!status)
-        status = oi_optimize_for(NULL, g, bound, in, stage, target, NULL, NULL, out);
+        status = oi_optimize_for(NULL, g, bound, in, stage, target, NULL, &o, out);
     oi_free_mem(NULL, bound);
     oi_free_mem(NULL, fact);
     oi_free_mem(NULL, in);

@@ -2,6 +2,7 @@
 tool_sources =
 tool_sources += tools/cli.c
 tool_sources += tools/cmd_bench.c
+tool_sources += tools/cmd_bisect.c
 tool_sources += tools/cmd_check.c
 tool_sources += tools/cmd_inspect.c
 tool_sources += tools/cmd_run.c

@@ -15,6 +15,7 @@ static const struct {
     {"verify", "runs directories of test data and compares the outputs", tool_verify},
     {"save", "writes a model, simplified, as ONNX", tool_save},
     {"bench", "measures how fast a model loads and runs", tool_bench},
+    {"bisect", "finds the change of the optimizer that changes a model's results", tool_bisect},
     {"ops", "lists the operators of this build", tool_ops},
 };
 

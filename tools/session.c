@@ -1,6 +1,8 @@
 /* From a command line to a model that is ready to run. */
 #include "tool.h"
 
+#include "runtime/options.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +25,16 @@ static int show_loading(void *user, size_t done, size_t total)
 static void show_warning(void *user, onnx_infer_log_level level, const char *message)
 {
     (void)user;
-    (void)level;
     tool_progress("%s", "");
-    fprintf(stderr, "onnx-infer: warning: %s\n", message);
+    fprintf(stderr, "onnx-infer: %s%s\n", level <= ONNX_INFER_LOG_WARNING ? "warning: " : "", message);
 }
 
 oi_status tool_options(const tool_args *args, onnx_infer_options **out)
 {
     OI_TRY(onnx_infer_options_create(out));
-    OI_TRY(onnx_infer_options_set_log(*out, show_warning, NULL, ONNX_INFER_LOG_WARNING));
+    OI_TRY(onnx_infer_options_set_log(*out, args->log ? args->log : show_warning, args->log_user,
+                                      args->log || args->verbose ? ONNX_INFER_LOG_DEBUG : ONNX_INFER_LOG_WARNING));
+    (*out)->stop_after = args->stop_after;
     OI_TRY(onnx_infer_options_set_threads(*out, args->threads));
     OI_TRY(onnx_infer_options_set_level(*out, args->level));
     if (args->isa)

@@ -33,7 +33,10 @@ typedef struct {
     int32_t threads, level;
     const char *isa, *backend, *save, *graph, *stage;
     double timeout, seconds, rtol, atol; /* rtol and atol negative: not given */
-    bool json, profile, reload, help;
+    bool json, profile, reload, verbose, help;
+    uint64_t stop_after; /* 0: no bound */
+    void (*log)(void *user, onnx_infer_log_level level, const char *message); /* gets all that is logged; NULL: stderr */
+    void *log_user;
 } tool_args;
 
 enum {
@@ -46,7 +49,8 @@ enum {
     TOOL_BENCH = 64,
     TOOL_MACHINE = 128,
     TOOL_SHAPES = 1 << 12,
-    TOOL_RELOAD = 1 << 13
+    TOOL_RELOAD = 1 << 13,
+    TOOL_LEVEL = 1 << 14
 };
 
 /* Reads the words behind the command's name; `accepts` are TOOL_* bits. */
@@ -134,6 +138,7 @@ int tool_check(int argc, char **argv);
 int tool_verify(int argc, char **argv);
 int tool_save(int argc, char **argv);
 int tool_bench(int argc, char **argv);
+int tool_bisect(int argc, char **argv);
 int tool_ops(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct {
     oi_log log;
     oi_pool *pool;
     oi_stage stage; /* that graphs are brought to before they run */
+    uint64_t stop_after, changes; /* of the optimizer: most (0: no bound), and made before plans go on counting */
     oi_target target;
     oi_limits limits;
 } oi_engine;

@@ -204,7 +204,7 @@ static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi
 oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_status (*check)(void *user), void *user,
                           oi_plan **out)
 {
-    oi_optimize_options o = {.check = check, .user = user};
+    oi_optimize_options o = {.check = check, .user = user, .stop_after = p->engine->stop_after, .commits = p->engine->changes};
     *out = NULL;
     pthread_mutex_lock(&p->lock);
     oi_status st = find_or_make(p, key, nkey, &o, out);

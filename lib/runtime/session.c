@@ -149,7 +149,7 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
 {
     const oi_onnx_model *f = p->model->file;
     planning x = {.options = o, .total = ((size_t)f->graph->nnode + 1) * CHECKS_PER_NODE};
-    oi_optimize_options oo = {.check = check_planning, .user = &x};
+    oi_optimize_options oo = {.check = check_planning, .user = &x, .stop_after = o->stop_after};
     bool defaults = false;
     size_t bytes;
     for (uint32_t i = 0; i < f->ninput; i++) {
@@ -164,6 +164,8 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
     bool known = shapes_are_known(p, p->input);
     if (!known && !defaults && p->engine.stage != OI_STAGE_TYPED)
         OI_TRY(oi_optimize_for(&p->engine.alloc, f->graph, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, NULL, &oo, &p->base));
+    p->engine.stop_after = o->stop_after;
+    p->engine.changes = oo.commits;
     OI_TRY(oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, NULL, &p->program));
     if (known)
         OI_TRY(plan_ahead(p, p->input, &x, &bytes));
