@@ -121,6 +121,11 @@ tests_api_test_pool_hooks_SOURCES = tests/api/test_pool_hooks.c $(api_help) $(in
 tests_api_test_pool_hooks_CPPFLAGS = $(check_cppflags)
 tests_api_test_pool_hooks_LDADD = $(api_ldadd)
 tests_api_test_pool_hooks_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
+check_suites += tests/api/test_cancel
+tests_api_test_cancel_SOURCES = tests/api/test_cancel.c $(api_help)
+tests_api_test_cancel_CPPFLAGS = $(check_cppflags)
+tests_api_test_cancel_LDADD = $(api_ldadd)
+tests_api_test_cancel_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=oi_run_check
 endif
 check_suites += tests/api/test_values
 tests_api_test_values_SOURCES = tests/api/test_values.c tests/support/little_model.c tests/support/little_model.h

@@ -165,6 +165,13 @@ static int load_progress(void *user, size_t done, size_t total)
     return o->progress ? o->progress(o->progress_user, done, total) : 0;
 }
 
+static oi_status check_load(const onnx_infer_options *o)
+{
+    OI_FAIL_IF(o->cancel && atomic_load_explicit(&o->cancel->fired, memory_order_relaxed), ONNX_INFER_E_CANCELLED,
+               "the load was cancelled");
+    return ONNX_INFER_OK;
+}
+
 static oi_status load(onnx_infer_model *m, const oi_model_source *from, const onnx_infer_options *o, bool peek)
 {
     oi_onnx_options oo = {
@@ -174,7 +181,9 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
         .keep_issues = peek, .ops = m->ops,
     };
     byte_owner *owner = NULL;
+    OI_TRY(check_load(o));
     OI_TRY(load_file(from, &oo, &owner, &m->file));
+    OI_TRY(check_load(o));
     for (uint32_t i = 0; i < m->file->nissue; i++) {
         *oi_error_current() = m->file->issue[i];
         add_issue(m);
@@ -184,6 +193,10 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
     else if (!m->nissue)
         OI_TRY(oi_infer_graph(m->file->graph));
     OI_TRY(describe(m));
+    OI_TRY(check_load(o));
+    const size_t nodes = m->file->graph->nnode;
+    OI_FAIL_IF(o->progress && o->progress(o->progress_user, nodes, nodes), ONNX_INFER_E_CANCELLED,
+               "the load was stopped by its progress callback");
     if (owner)
         owner->armed = true;
     return ONNX_INFER_OK;
