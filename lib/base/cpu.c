@@ -43,6 +43,14 @@ static oi_cpu_isa probe(void)
     return (states & 0xe6) == 0xe6 && (b7 & need) == need ? OI_ISA_AVX512 : OI_ISA_AVX2;
 }
 
+static bool probe_feature(oi_cpu_feature feature)
+{
+    uint32_t a, b, c, d;
+    if (feature == OI_CPU_AVX512_VNNI)
+        return probe() == OI_ISA_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1 << 11);
+    return probe() >= OI_ISA_AVX2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1 << 4);
+}
+
 /* Size of the data or unified cache at `level`, from the leaf that Intel (4) and AMD (0x8000001d) share the
  * form of. */
 static size_t probe_cache(unsigned level)
@@ -70,6 +78,12 @@ static oi_cpu_isa probe(void)
 #endif
 }
 
+static bool probe_feature(oi_cpu_feature feature)
+{
+    (void)feature;
+    return false;
+}
+
 static size_t probe_cache(unsigned level)
 {
     long n = -1;
@@ -83,7 +97,7 @@ static size_t probe_cache(unsigned level)
 #endif
 
 /* Each is 0 until found; a race only finds the same value twice. */
-static atomic_int native_isa, capped_isa;
+static atomic_int native_isa, capped_isa, features[OI_CPU_FEATURE_COUNT];
 static atomic_size_t cache_bytes[3];
 
 static oi_cpu_isa native(void)
@@ -94,6 +108,16 @@ static oi_cpu_isa native(void)
         atomic_store_explicit(&native_isa, v, memory_order_relaxed);
     }
     return (oi_cpu_isa)(v - 1);
+}
+
+bool oi_cpu_has(oi_cpu_feature feature)
+{
+    int v = atomic_load_explicit(&features[feature], memory_order_relaxed);
+    if (v == 0) {
+        v = probe_feature(feature) ? 2 : 1;
+        atomic_store_explicit(&features[feature], v, memory_order_relaxed);
+    }
+    return v == 2;
 }
 
 static bool is_arm(oi_cpu_isa isa) { return isa == OI_ISA_NEON; }

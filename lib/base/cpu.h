@@ -26,6 +26,12 @@ oi_cpu_isa oi_cpu_isa_detect(void);
  * thread. */
 bool oi_cpu_isa_available(oi_cpu_isa isa);
 
+/* Instructions beyond the levels: sums of products of four bytes. */
+typedef enum oi_cpu_feature { OI_CPU_AVX_VNNI, OI_CPU_AVX512_VNNI, OI_CPU_FEATURE_COUNT } oi_cpu_feature;
+
+/* True if this CPU can execute them; the environment has no say here. Found once. Safe from any thread. */
+bool oi_cpu_has(oi_cpu_feature feature);
+
 /* The level called `name` ("generic", "sse2", "avx2", "avx512", "neon"), or OI_ISA_COUNT if there is none. */
 oi_cpu_isa oi_cpu_isa_from_name(const char *name);
 

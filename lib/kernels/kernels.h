@@ -261,6 +261,13 @@ typedef struct oi_depthwise_args {
 } oi_depthwise_args;
 typedef void oi_depthwise_fn(const oi_depthwise_args *args, size_t oy0, size_t oy1);
 
+/*
+ * Products of uint8 by int8, exact in int32 (wrapping): c[r][j] = sum of a[r][4 q + s] * b[q][j][s] over q < quads, s < 4, for
+ * r < rows <= OI_BYTES_ROWS and all j < OI_BYTES_COLUMNS. Strides in elements; b is dense. See bytes.h.
+ */
+enum { OI_BYTES_ROWS = 6, OI_BYTES_COLUMNS = 32 };
+typedef void oi_byte_tile_fn(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride);
+
 enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
 
 /*
@@ -307,6 +314,7 @@ typedef struct oi_kernels {
     oi_nbits_expand_fn *nbits_expand;
     oi_nbits_dot_fn *nbits_dot;
     oi_rotate_fn *rotate;
+    oi_byte_tile_fn *byte_tile, *byte_tile_basic; /* with instructions beyond the level where the CPU has them; without */
 } oi_kernels;
 
 /*

@@ -5,6 +5,8 @@
 # config.h has OI_HAVE_ISA_<SSE2|AVX2|AVX512|NEON> for the sets beside generic.
 core_sources += lib/kernels/attention.c
 core_sources += lib/kernels/attention.h
+core_sources += lib/kernels/bytes.c
+core_sources += lib/kernels/bytes.h
 core_sources += lib/kernels/conv.c
 core_sources += lib/kernels/conv.h
 core_sources += lib/kernels/gemm.c
@@ -16,6 +18,7 @@ core_sources += lib/kernels/panel.h
 isa_sources += lib/kernels/isa/rotate.c
 isa_sources += lib/kernels/isa/scores.c
 isa_sources += lib/kernels/isa/binary.c
+isa_sources += lib/kernels/isa/byte_tile.c
 isa_sources += lib/kernels/isa/depthwise.c
 isa_sources += lib/kernels/isa/isa.h
 isa_sources += lib/kernels/isa/nbits.c

@@ -1,7 +1,10 @@
 /* Convolutions of bytes: ConvInteger, QLinearConv. */
+#include "base/checked.h"
+#include "kernels/bytes.h"
 #include "ops/op_conv.h"
+#include "ops/target.h"
 
-#include <math.h>
+#include <string.h>
 
 static const oi_attr_spec attrs[] = {
     {.name = "auto_pad", .type = OI_ATTR_ENUM, .offset = offsetof(oi_conv_attr, window.auto_pad), .s = OI_AUTO_PAD_WORDS},
@@ -113,9 +116,8 @@ static oi_status convolve(void *arg, size_t index)
     for (int64_t i = 0; i < outs; i++) {
         int32_t sum = sum_at(job, at, x0, w0, w_zero);
         if (job->w_scale) {
-            double low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
-            double v = rint(((double)sum + (job->bias ? job->bias[oc] : 0)) * (double)factor) + job->y_zero;
-            ((uint8_t *)job->y->data)[(int64_t)index * outs + i] = (uint8_t)(int32_t)(v < low ? low : v > high ? high : v);
+            oi_bytes_requantize(1, &sum, job->bias ? job->bias[oc] : 0, &factor, 0, job->y_zero, is_signed,
+                                (uint8_t *)job->y->data + (int64_t)index * outs + i);
         } else {
             ((int32_t *)job->y->data)[(int64_t)index * outs + i] = sum;
         }
@@ -187,11 +189,227 @@ static oi_status eval(oi_eval *e)
     return e->host->parallel(e, (size_t)(dims[0] * dims[1]), convolve, &job);
 }
 
+/* --- the fast path: the weights of a group times columns of the input, a panel of places at a time --- */
+
+enum { BLOCK_ROWS = 48, TASK_PRODUCTS = 1 << 20 };
+
+typedef struct {
+    oi_window window;
+    const oi_kernels *kernels;
+    size_t images, channels, out_channels, groups; /* channels: of a group */
+    size_t taps, pixels, places, k;                /* k: channels * taps */
+    bool x_signed, w_signed, w_zero_many, w_scale_many;
+    const uint8_t *weights;                        /* packed rows of all groups, then their sums; NULL: phase 0 packs */
+    size_t depth, sums;                            /* bytes of a packed row; where the sums begin */
+    size_t panels, chunk, chunks;                  /* of an image's places; panels of a task, tasks along them */
+    size_t panel, block;                           /* of the thread's workspace: behind the columns, the panel and the results */
+} fast_state;
+
+static void pack_weights(const fast_state *f, const void *w, size_t group, uint8_t *to)
+{
+    const size_t rows = f->out_channels / f->groups, first = group * rows;
+    oi_bytes_pack_a(rows, f->k, (const uint8_t *)w + first * f->k, f->k, f->w_signed, to + first * f->depth,
+                    (int32_t *)(void *)(to + f->sums) + first);
+}
+
+/* The input under each tap for n places from `first` on: k rows of OI_BYTES_COLUMNS bytes; what lies outside is `pad`. */
+static void gather(const fast_state *f, const uint8_t *x, size_t first, size_t n, uint8_t pad, uint8_t *columns)
+{
+    const oi_window *w = &f->window;
+    int64_t base[OI_WINDOW_MAX][OI_BYTES_COLUMNS], tap[OI_WINDOW_MAX] = {0}, offset[OI_BYTES_COLUMNS];
+    size_t row = 0;
+    for (size_t j = 0; j < n; j++) {
+        int64_t rest = (int64_t)(first + j);
+        for (int32_t i = w->nd; i-- > 0; rest /= w->out[i])
+            base[i][j] = rest % w->out[i] * w->stride[i] - w->begin[i];
+    }
+    do {
+        bool together = true; /* all inside, one behind the other */
+        for (size_t j = 0; j < n; j++) {
+            int64_t at = 0;
+            bool inside = true;
+            for (int32_t i = 0; i < w->nd; i++) {
+                int64_t p = base[i][j] + tap[i] * w->dilation[i];
+                inside = inside && p >= 0 && p < w->in[i];
+                at = at * w->in[i] + p;
+            }
+            offset[j] = inside ? at : -1;
+            together = together && inside && at == offset[0] + (int64_t)j;
+        }
+        for (size_t c = 0; c < f->channels; c++) {
+            uint8_t *to = columns + (c * f->taps + row) * OI_BYTES_COLUMNS;
+            const uint8_t *from = x + c * f->pixels;
+            if (together) {
+                memcpy(to, from + offset[0], n);
+                continue;
+            }
+            for (size_t j = 0; j < n; j++)
+                to[j] = offset[j] < 0 ? pad : from[offset[j]];
+        }
+        row++;
+    } while (oi_next_index(w->nd, w->kernel, tap));
+}
+
+typedef struct {
+    const uint8_t *x;
+    int32_t x_zero;
+    const void *w_zero;
+    const int32_t *bias;      /* of QLinearConv, as what follows */
+    const float *w_scale;
+    float factor;
+    int32_t y_zero;
+    bool quantized, y_signed;
+} conv_data;
+
+static int32_t byte_of(bool is_signed, const void *data, size_t i)
+{
+    return is_signed ? ((const int8_t *)data)[i] : ((const uint8_t *)data)[i];
+}
+
+static void multiply_panel(const fast_state *f, const conv_data *d, const uint8_t *weights, size_t image, size_t group, size_t first, size_t n,
+                           const oi_run *r)
+{
+    uint8_t *columns = r->thread_workspace, *panel = columns + f->panel;
+    int32_t *block = (int32_t *)(void *)(columns + f->block), w_zero[BLOCK_ROWS];
+    const size_t rows = f->out_channels / f->groups;
+    gather(f, d->x + (image * f->groups + group) * f->channels * f->pixels, first, n, (uint8_t)d->x_zero, columns);
+    oi_bytes_pack_panel(f->k, n, columns, OI_BYTES_COLUMNS, f->x_signed, panel);
+    for (size_t i = 0; i < rows; i += BLOCK_ROWS) {
+        const size_t some = rows - i < BLOCK_ROWS ? rows - i : BLOCK_ROWS, channel = group * rows + i;
+        for (size_t t = 0; t < some; t++)
+            w_zero[t] = d->w_zero ? byte_of(f->w_signed, d->w_zero, f->w_zero_many ? channel + t : 0) : 0;
+        const oi_bytes_args args = {.m = some, .k = f->k, .a = weights + channel * f->depth,
+                                    .a_sums = (const int32_t *)(const void *)(weights + f->sums) + channel, .panel = panel,
+                                    .a_signed = f->w_signed, .b_signed = f->x_signed, .a_zero = w_zero, .a_zero_step = 1,
+                                    .b_zero = &d->x_zero, .c = block, .ldc = OI_BYTES_COLUMNS};
+        oi_bytes_multiply(f->kernels, &args);
+        for (size_t t = 0; t < some; t++) {
+            const size_t to = (image * f->out_channels + channel + t) * f->places + first;
+            const int32_t *sum = block + t * OI_BYTES_COLUMNS;
+            if (d->quantized) {
+                const float factor = d->factor * d->w_scale[f->w_scale_many ? channel + t : 0];
+                oi_bytes_requantize(n, sum, d->bias ? d->bias[channel + t] : 0, &factor, 0, d->y_zero, d->y_signed, (uint8_t *)r->out[0] + to);
+            } else {
+                memcpy((int32_t *)r->out[0] + to, sum, n * sizeof *sum);
+            }
+        }
+    }
+}
+
+static oi_status run(const oi_run *r, uint32_t task)
+{
+    const fast_state *f = r->step->state;
+    const conv_inputs in = inputs_of(r->step->op);
+    const uint32_t packing = f->weights ? 0 : (uint32_t)f->groups;
+    if (task < packing) {
+        pack_weights(f, r->in[in.w], task, r->workspace);
+        return ONNX_INFER_OK;
+    }
+    const uint8_t *weights = f->weights ? f->weights : r->workspace;
+    const void *x_zero = in.x_zero < r->step->nin ? r->in[in.x_zero] : NULL;
+    conv_data d = {.x = r->in[0], .x_zero = x_zero ? byte_of(f->x_signed, x_zero, 0) : 0,
+                   .w_zero = in.w_zero < r->step->nin ? r->in[in.w_zero] : NULL, .quantized = r->step->op == &oi_op_QLinearConv};
+    if (d.quantized) {
+        d.y_signed = r->step->out[0].dtype == ONNX_INFER_INT8;
+        d.y_zero = byte_of(d.y_signed, r->in[7], 0);
+        d.factor = *(const float *)r->in[1] / *(const float *)r->in[6];
+        d.w_scale = r->in[4];
+        d.bias = r->step->nin > 8 ? r->in[8] : NULL;
+    }
+    const size_t work = task - packing, image = work / (f->groups * f->chunks), group = work / f->chunks % f->groups;
+    const size_t from = work % f->chunks * f->chunk, end = from + f->chunk < f->panels ? from + f->chunk : f->panels;
+    for (size_t i = from; i < end; i++) {
+        const size_t first = i * OI_BYTES_COLUMNS, left = f->places - first;
+        multiply_panel(f, &d, weights, image, group, first, left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS, r);
+    }
+    return ONNX_INFER_OK;
+}
+
+/* Inputs that eval would refuse are left to it. */
+static bool acceptable(const oi_step *step, const conv_inputs *in, size_t out_channels)
+{
+    const oi_tensor *x = &step->in[0], *w = &step->in[in->w];
+    for (uint32_t i = 0; i < step->nin; i++) {
+        const oi_tensor *t = &step->in[i];
+        const size_t n = t->dtype ? (size_t)oi_tensor_count(t) : 0;
+        const bool left_out = !t->dtype, scale = step->op == &oi_op_QLinearConv && (i == 1 || i == 4 || i == 6);
+        if (left_out || i == 0 || i == in->w)
+            continue;
+        if (scale ? t->dtype != ONNX_INFER_FLOAT || (n != 1 && (i != 4 || n != out_channels))
+            : i == 8 ? t->dtype != ONNX_INFER_INT32 || n != out_channels
+            : i == in->x_zero ? t->dtype != x->dtype || n != 1
+            : i == in->w_zero ? t->dtype != w->dtype || (n != 1 && n != out_channels)
+                              : !is_byte(t) || n != 1)
+            return false;
+    }
+    for (uint32_t i = 0; step->op == &oi_op_QLinearConv && i < 8; i++) {
+        if (!step->in[i].dtype && i != in->x_zero && i != in->w_zero)
+            return false;
+    }
+    return is_byte(x) && is_byte(w) && x->rank >= 3 && w->rank == x->rank;
+}
+
+static oi_status prepare(oi_prepare *p)
+{
+    oi_step *step = p->step;
+    const oi_conv_attr *a = step->attr;
+    const conv_inputs in = inputs_of(step->op);
+    const oi_tensor *x = &step->in[0], *w = &step->in[in.w];
+    int64_t oc;
+    if (!acceptable(step, &in, (size_t)w->dim[0]) || oi_tensor_count(&step->out[0]) == 0 || oi_tensor_count(w) == 0)
+        return ONNX_INFER_OK;
+    fast_state *f = oi_arena_mem(p->arena, sizeof *f);
+    if (!f)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    OI_TRY(oi_window_init(&a->window, x->rank - 2, w->dim + 2, &f->window));
+    OI_TRY(oi_conv_check(a, false, x->dim, w->rank, w->dim, &oc));
+    OI_TRY(oi_window_resolve(&a->window, x->dim + 2, &f->window));
+    const int32_t nd = f->window.nd;
+    f->kernels = p->target->kernels;
+    f->images = (size_t)x->dim[0], f->channels = (size_t)w->dim[1], f->out_channels = (size_t)oc, f->groups = (size_t)a->group;
+    f->taps = (size_t)oi_dims_count(nd, f->window.kernel), f->pixels = (size_t)oi_dims_count(nd, f->window.in);
+    f->places = (size_t)oi_dims_count(nd, f->window.out), f->k = f->channels * f->taps;
+    f->x_signed = x->dtype == ONNX_INFER_INT8, f->w_signed = w->dtype == ONNX_INFER_INT8;
+    f->w_zero_many = in.w_zero < step->nin && step->in[in.w_zero].dtype && oi_tensor_count(&step->in[in.w_zero]) > 1;
+    f->w_scale_many = step->op == &oi_op_QLinearConv && oi_tensor_count(&step->in[4]) > 1;
+    f->depth = oi_bytes_depth(f->k);
+    f->sums = (f->out_channels * f->depth + 63) / 64 * 64;
+    f->panels = (f->places + OI_BYTES_COLUMNS - 1) / OI_BYTES_COLUMNS;
+    const size_t products = f->out_channels / f->groups * f->k * OI_BYTES_COLUMNS, most = TASK_PRODUCTS / (products ? products : 1);
+    f->chunk = most < 1 ? 1 : most < f->panels ? most : f->panels;
+    f->chunks = (f->panels + f->chunk - 1) / f->chunk;
+    size_t tasks, bytes = f->sums + f->out_channels * sizeof(int32_t);
+    if (f->k > INT32_MAX / 64 || !oi_mul_size(f->images * f->groups, f->chunks, &tasks) || tasks > INT32_MAX / 2 || f->groups > INT32_MAX / 2)
+        return ONNX_INFER_OK;
+    if (w->data) {
+        uint8_t *to = oi_arena_mem(p->arena, bytes);
+        if (!to)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        for (size_t g = 0; g < f->groups; g++)
+            pack_weights(f, w->data, g, to);
+        f->weights = to;
+    } else {
+        step->workspace = bytes;
+        step->phases = 2;
+        step->phase_end[0] = (uint32_t)f->groups;
+        step->phase_end[1] = (uint32_t)(f->groups + tasks);
+    }
+    f->panel = (f->k * OI_BYTES_COLUMNS + 63) / 64 * 64;
+    f->block = f->panel + (oi_bytes_panel_size(f->k) + 63) / 64 * 64;
+    step->thread_workspace = f->block + BLOCK_ROWS * OI_BYTES_COLUMNS * sizeof(int32_t);
+    step->kernel = "bytes";
+    step->state = f;
+    step->n_tasks = f->weights ? (uint32_t)tasks : step->phase_end[1];
+    step->flops = 2 * (uint64_t)f->images * f->out_channels * f->places * f->k;
+    step->run = run;
+    return ONNX_INFER_OK;
+}
+
 const oi_op oi_op_ConvInteger = {
     .name = "ConvInteger", .domain = "", .since = 10, .newest = 10, .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1, .attrs = attrs,
-    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval,
+    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval, .prepare = prepare,
 };
 const oi_op oi_op_QLinearConv = {
     .name = "QLinearConv", .domain = "", .since = 10, .newest = 10, .min_in = 8, .max_in = 9, .min_out = 1, .max_out = 1, .attrs = attrs,
-    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval,
+    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval, .prepare = prepare,
 };

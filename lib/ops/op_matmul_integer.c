@@ -1,4 +1,6 @@
 /* Matrix products of bytes: MatMulInteger, QLinearMatMul. */
+#include "base/checked.h"
+#include "kernels/bytes.h"
 #include "ops/loop.h"
 #include "ops/op_matmul.h"
 
@@ -85,21 +87,23 @@ typedef struct {
     void *y;
 } product_data;
 
-static void store_row(const product_state *p, const product_data *d, int64_t row, int64_t from, int64_t n, const int32_t *sum, int64_t to)
+/* a_scale * b_scale / y_scale of a row and n columns from `from` on. */
+static void factors(const product_state *p, const product_data *d, int64_t row, int64_t from, int64_t n, float *factor)
 {
-    if (!p->requantize) {
-        memcpy((int32_t *)d->y + to, sum, (size_t)n * sizeof *sum);
-        return;
-    }
     double a_scale = oi_elem_get_double(p->scale_type, d->a_scale, p->a_scale_rows ? (size_t)row : 0);
     double y_scale = oi_elem_get_double(p->scale_type, d->y_scale, 0);
-    int32_t zero = byte_at(p->y_type, d->y_zero, 0);
-    double low = p->y_type == ONNX_INFER_INT8 ? -128 : 0, high = p->y_type == ONNX_INFER_INT8 ? 127 : 255;
-    for (int64_t j = 0; j < n; j++) {
-        double b_scale = oi_elem_get_double(p->scale_type, d->b_scale, p->b_scale_columns ? (size_t)(from + j) : 0);
-        double v = rint((double)sum[j] * (double)(float)(a_scale * b_scale / y_scale)) + zero;
-        ((uint8_t *)d->y)[to + j] = (uint8_t)(int32_t)(v < low ? low : v > high ? high : v);
-    }
+    for (int64_t j = 0; j < n; j++)
+        factor[j] = (float)(a_scale * oi_elem_get_double(p->scale_type, d->b_scale, p->b_scale_columns ? (size_t)(from + j) : 0) / y_scale);
+}
+
+/* `factor` is read where the result is quantized again. */
+static void store_row(const product_state *p, const product_data *d, int64_t n, const int32_t *sum, const float *factor, int64_t to)
+{
+    if (!p->requantize)
+        memcpy((int32_t *)d->y + to, sum, (size_t)n * sizeof *sum);
+    else
+        oi_bytes_requantize((size_t)n, sum, 0, factor, 1, byte_at(p->y_type, d->y_zero, 0), p->y_type == ONNX_INFER_INT8,
+                            (uint8_t *)d->y + to);
 }
 
 enum { COLUMNS = 256, DEPTH = 64, ROWS = 16 };
@@ -130,8 +134,12 @@ static void multiply(const product_state *p, const product_data *d, size_t batch
                         add_row(columns, byte_at(p->a_type, d->a, a0 + (i + r) * depth + k + t) - zero, wide[t], sum[r]);
                 }
             }
-            for (int64_t r = 0; r < rows; r++)
-                store_row(p, d, i + r, j, columns, sum[r], ((int64_t)batch * p->s.m + i + r) * n + j);
+            for (int64_t r = 0; r < rows; r++) {
+                float factor[COLUMNS];
+                if (p->requantize)
+                    factors(p, d, i + r, j, columns, factor);
+                store_row(p, d, columns, sum[r], factor, ((int64_t)batch * p->s.m + i + r) * n + j);
+            }
         }
     }
 }
@@ -265,12 +273,67 @@ static oi_status eval(oi_eval *e)
     return ONNX_INFER_OK;
 }
 
+/* --- the fast path: panels of B packed once, blocks of A's rows packed by the tasks that multiply them --- */
+
+enum { BLOCK_ROWS = 48, TASK_PRODUCTS = 1 << 20 };
+
+typedef struct {
+    product_state p;
+    const oi_kernels *kernels;
+    const uint8_t *packed;    /* of a constant B; NULL: phase 0 packs into the workspace */
+    size_t panel_size, panels; /* of one matrix B */
+    size_t matrices;          /* different ones in B */
+    size_t blocks, chunk, chunks; /* blocks of rows; panels of a task, tasks along them */
+    size_t depth, sums, block;    /* of the thread's workspace: bytes of a packed row; where sums and results begin */
+} fast_state;
+
+static void pack_panel(const fast_state *f, const void *b, size_t index, uint8_t *to)
+{
+    const size_t n = (size_t)f->p.s.n, k = (size_t)f->p.s.k, column = index % f->panels * OI_BYTES_COLUMNS, left = n - column;
+    oi_bytes_pack_panel(k, left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS, (const uint8_t *)b + index / f->panels * k * n + column, n,
+                        f->p.b_type == ONNX_INFER_INT8, to + index * f->panel_size);
+}
+
+static void zeros(oi_dtype t, const void *data, bool many, int64_t from, int64_t n, int32_t *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = data ? byte_at(t, data, many ? from + i : 0) : 0;
+}
+
 static oi_status run(const oi_run *r, uint32_t task)
 {
-    const product_state *p = r->step->state;
-    product_data d = data_of(p, r->step->nin, r->in, r->out[0]);
-    int64_t groups = (p->s.m + ROWS - 1) / ROWS, first = (int64_t)task % groups * ROWS;
-    multiply(p, &d, (size_t)((int64_t)task / groups), first, first + ROWS < p->s.m ? first + ROWS : p->s.m);
+    const fast_state *f = r->step->state;
+    const product_state *p = &f->p;
+    const product_data d = data_of(p, r->step->nin, r->in, r->out[0]);
+    const uint32_t packing = f->packed ? 0 : (uint32_t)(f->matrices * f->panels);
+    if (task < packing) {
+        pack_panel(f, d.b, task, r->workspace);
+        return ONNX_INFER_OK;
+    }
+    const size_t work = task - packing, batch = work / (f->blocks * f->chunks), first = work / f->chunks % f->blocks * BLOCK_ROWS;
+    const size_t rows = (size_t)p->s.m - first < BLOCK_ROWS ? (size_t)p->s.m - first : BLOCK_ROWS, k = (size_t)p->s.k;
+    const size_t from = work % f->chunks * f->chunk, end = from + f->chunk < f->panels ? from + f->chunk : f->panels;
+    const uint8_t *panels = f->packed ? f->packed : r->workspace;
+    uint8_t *a = r->thread_workspace;
+    int32_t *sums = (int32_t *)(void *)(a + f->sums), *block = (int32_t *)(void *)(a + f->block), a_zero[BLOCK_ROWS], b_zero[OI_BYTES_COLUMNS];
+    float factor[OI_BYTES_COLUMNS];
+    panels += p->s.b_offset[batch] / ((size_t)p->s.k * (size_t)p->s.n) * f->panels * f->panel_size;
+    oi_bytes_pack_a(rows, k, (const uint8_t *)d.a + p->s.a_offset[batch] + first * k, k, p->a_type == ONNX_INFER_INT8, a, sums);
+    zeros(p->a_type, d.a_zero, p->a_zero_rows, (int64_t)first, (int64_t)rows, a_zero);
+    for (size_t i = from; i < end; i++) {
+        const int64_t column = (int64_t)i * OI_BYTES_COLUMNS, left = p->s.n - column, n = left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS;
+        memset(b_zero, 0, sizeof b_zero);
+        zeros(p->b_type, d.b_zero, p->b_zero_columns, column, n, b_zero);
+        const oi_bytes_args args = {.m = rows, .k = k, .a = a, .a_sums = sums, .panel = panels + i * f->panel_size,
+                                    .a_signed = p->a_type == ONNX_INFER_INT8, .b_signed = p->b_type == ONNX_INFER_INT8, .a_zero = a_zero,
+                                    .a_zero_step = 1, .b_zero = b_zero, .b_zero_step = 1, .c = block, .ldc = OI_BYTES_COLUMNS};
+        oi_bytes_multiply(f->kernels, &args);
+        for (size_t t = 0; t < rows; t++) {
+            if (p->requantize && (t == 0 || p->a_scale_rows))
+                factors(p, &d, (int64_t)(first + t), column, n, factor);
+            store_row(p, &d, n, block + t * OI_BYTES_COLUMNS, factor, ((int64_t)batch * p->s.m + (int64_t)(first + t)) * p->s.n + column);
+        }
+    }
     return ONNX_INFER_OK;
 }
 
@@ -283,20 +346,53 @@ static oi_status prepare(oi_prepare *q)
 {
     oi_step *step = q->step;
     const oi_tensor *in[8] = {NULL};
-    product_state *p = oi_arena_mem(q->arena, sizeof *p);
-    if (!p)
+    fast_state *f = oi_arena_mem(q->arena, sizeof *f);
+    if (!f)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < step->nin && i < 8; i++)
         in[i] = step->in[i].dtype ? &step->in[i] : NULL;
     if (step->op == &oi_op_QLinearMatMul && has_float8(step->nin, in))
         return ONNX_INFER_OK;
-    OI_TRY(make_state(step->op, step->nin, in, arena_mem, q->arena, p));
-    if (oi_tensor_count(&step->out[0]) == 0 || (int64_t)p->s.batch * ((p->s.m + ROWS - 1) / ROWS) > INT32_MAX)
+    OI_TRY(make_state(step->op, step->nin, in, arena_mem, q->arena, &f->p));
+    const size_t m = (size_t)f->p.s.m, n = (size_t)f->p.s.n, k = (size_t)f->p.s.k;
+    if (oi_tensor_count(&step->out[0]) == 0 || k == 0 || k > INT32_MAX / BLOCK_ROWS)
         return ONNX_INFER_OK;
+    const oi_tensor *b = in[inputs_of(step->op).b];
+    size_t packed, tasks, products;
+    f->kernels = q->target->kernels;
+    f->depth = oi_bytes_depth(k);
+    f->panel_size = oi_bytes_panel_size(k);
+    f->panels = (n + OI_BYTES_COLUMNS - 1) / OI_BYTES_COLUMNS;
+    f->matrices = (size_t)oi_tensor_count(b) / (k * n);
+    f->blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    products = (m < BLOCK_ROWS ? m : BLOCK_ROWS) * k * OI_BYTES_COLUMNS; /* of a panel */
+    f->chunk = TASK_PRODUCTS / products < 1 ? 1 : TASK_PRODUCTS / products < f->panels ? TASK_PRODUCTS / products : f->panels;
+    f->chunks = (f->panels + f->chunk - 1) / f->chunk;
+    bool fits_all = oi_mul_size(f->matrices * f->panels, f->panel_size, &packed) && oi_mul_size(f->p.s.batch * f->blocks, f->chunks, &tasks) &&
+                    tasks < INT32_MAX && f->matrices * f->panels < INT32_MAX / 2;
+    if (!fits_all)
+        return ONNX_INFER_OK;
+    if (b->data) {
+        uint8_t *to = oi_arena_mem(q->arena, packed);
+        if (!to)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        for (size_t i = 0; i < f->matrices * f->panels; i++)
+            pack_panel(f, b->data, i, to);
+        f->packed = to;
+    } else {
+        step->workspace = packed;
+        step->phases = 2;
+        step->phase_end[0] = (uint32_t)(f->matrices * f->panels);
+        step->phase_end[1] = (uint32_t)(f->matrices * f->panels + tasks);
+    }
+    const size_t rows = m < BLOCK_ROWS ? m : BLOCK_ROWS;
+    f->sums = (rows * f->depth + 63) / 64 * 64;
+    f->block = f->sums + (BLOCK_ROWS * sizeof(int32_t) + 63) / 64 * 64;
+    step->thread_workspace = f->block + rows * OI_BYTES_COLUMNS * sizeof(int32_t);
     step->kernel = "bytes";
-    step->state = p;
-    step->n_tasks = (uint32_t)((int64_t)p->s.batch * ((p->s.m + ROWS - 1) / ROWS));
-    step->flops = 2 * (uint64_t)p->s.batch * (uint64_t)p->s.m * (uint64_t)p->s.n * (uint64_t)p->s.k;
+    step->state = f;
+    step->n_tasks = f->packed ? (uint32_t)tasks : step->phase_end[1];
+    step->flops = 2 * (uint64_t)f->p.s.batch * m * n * k;
     step->run = run;
     return ONNX_INFER_OK;
 }

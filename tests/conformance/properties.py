@@ -1,4 +1,4 @@
-"""Runs random cases of operators and little graphs through onnx-infer and holds them against ONNX Runtime.
+"""Runs random cases of operators and little graphs through onnx-infer and holds them against ONNX Runtime or the wheel's reference.
 
 Every case has its seed in its name (NAME_SEED); --seed N --count 1 --filter NAME draws it again, --keep DIR leaves its
 directory. ONNX Runtime runs with its optimisations off; cases that it cannot run, or whose operator this build lacks (the
@@ -13,6 +13,7 @@ import tempfile
 
 import numpy as np
 import onnxruntime
+from onnx.reference import ReferenceEvaluator
 from onnx import MapProto, SequenceProto, TensorProto, numpy_helper
 
 import conformance
@@ -20,6 +21,7 @@ import contrib_cases  # noqa: F401  adds its generators
 import generate
 import harness
 import random_cases
+import random_numeric  # noqa: F401  its generators join those of random_cases
 import random_control  # noqa: F401
 import random_ml  # noqa: F401  its generators join those of random_cases
 
@@ -27,8 +29,10 @@ RTOL = 1e-4
 FLOOR = 2e-5  # of the output's largest magnitude
 
 
-def answer(model, inputs):
-    """ONNX Runtime's outputs, or None where it has no kernel."""
+def answer(model, inputs, judge):
+    """The outputs of ONNX Runtime (None where it has no kernel) or of the wheel's reference evaluator."""
+    if judge == "onnx":
+        return ReferenceEvaluator(model).run(None, dict(inputs))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -67,7 +71,7 @@ def write(folder, name, seed):
     """Draws one case into folder/name_seed; False where ONNX Runtime has no answer."""
     case = random_cases.GENERATORS[name](random_cases.Draw(seed))
     model = case.model()
-    outputs = case.expected or answer(model, case.inputs)
+    outputs = case.expected or answer(model, case.inputs, case.judge)
     if outputs is None:
         return False
     directory = folder / f"{name}_{seed}"
@@ -92,6 +96,7 @@ def main():
         parser.add_argument(f"--{name}")
     args = parser.parse_args()
     harness.tool()
+    onnxruntime.set_default_logger_severity(4)
     options = [word for name in ("stage", "threads", "isa") if getattr(args, name) is not None for word in (f"--{name}", getattr(args, name))]
     score = harness.Score()
     with tempfile.TemporaryDirectory() as folder:

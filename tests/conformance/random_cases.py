@@ -81,6 +81,7 @@ class Case:
     def __init__(self, draw):
         self.draw, self.nodes, self.initializers, self.inputs, self.outputs = draw, [], [], [], []
         self.opsets = {"": OPSET}  # other domains that nodes are of: version 1, unless it is here
+        self.judge = "onnxruntime"  # or "onnx", for the wheel's reference evaluator
         self.atol = None  # of every output; None: from their magnitudes
         self.expected = None  # the outputs, where ONNX Runtime cannot say
 

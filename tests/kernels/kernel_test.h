@@ -49,6 +49,7 @@ void check_softmax(kt *t);
 void check_norm(kt *t);
 void check_layout(kt *t);
 void check_pool(kt *t);
+void check_bytes(kt *t);
 void check_nbits(kt *t);
 
 /* Prints speeds beside the measured peak; `filter` selects lines that contain it. */

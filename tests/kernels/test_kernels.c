@@ -101,6 +101,7 @@ static const struct {
     {"unary", check_unary, 8},    {"binary", check_binary, 30},        {"reduce", check_reduce, 30},
     {"softmax", check_softmax, 30}, {"norm", check_norm, 30},          {"layout", check_layout, 30},
     {"pool", check_pool, 100},    {"nbits", check_nbits, 60},          {"rotate", check_rotate, 60},
+    {"bytes", check_bytes, 200},
 };
 
 int main(int argc, char **argv)

@@ -45,4 +45,6 @@ const oi_kernels OI_KNAME(kernels) = {
     .nbits_expand = OI_KNAME(nbits_expand),
     .nbits_dot = OI_KNAME(nbits_dot),
     .rotate = OI_KNAME(rotate),
+    .byte_tile = OI_KNAME(byte_tile),
+    .byte_tile_basic = OI_KNAME(byte_tile_basic),
 };

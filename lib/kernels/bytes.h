@@ -1,0 +1,47 @@
+/* bytes.h - products of matrices of 8-bit integers, exact in int32 (wrapping), on panels of packed bytes. */
+#ifndef OI_KERNELS_BYTES_H
+#define OI_KERNELS_BYTES_H
+
+#include "kernels/kernels.h"
+
+/*
+ * C[i][j] = sum over k of (A[i][k] - a_zero[i]) * (B[k][j] - b_zero[j]); each matrix is int8 or uint8. The kernels multiply
+ * uint8 by int8, four along k at a time; what signs and zero points add is made good from the sums of rows and columns.
+ * Packing:
+ *   A  rows of oi_bytes_depth(k) bytes, and the sum of each row
+ *   B  panels of OI_BYTES_COLUMNS columns, oi_bytes_panel_size(k) bytes each, 64-byte aligned where speed matters
+ * Any thread, on outputs of its own. Sizes in elements.
+ */
+static inline size_t oi_bytes_depth(size_t k) { return (k + 3) / 4 * 4; }
+static inline size_t oi_bytes_panel_size(size_t k) /* bytes, with the columns' sums; k below SIZE_MAX / 64 */
+{
+    return OI_BYTES_COLUMNS * (oi_bytes_depth(k) + sizeof(int32_t));
+}
+
+/* Rows a + i * stride, i < m. dst: m * oi_bytes_depth(k) bytes; sums: m. */
+void oi_bytes_pack_a(size_t m, size_t k, const void *a, size_t stride, bool is_signed, uint8_t *dst, int32_t *sums);
+/* Columns of one panel: n <= OI_BYTES_COLUMNS of them beginning at b, rows `stride` bytes apart. */
+void oi_bytes_pack_panel(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panel);
+
+typedef struct oi_bytes_args {
+    size_t m, k;
+    const uint8_t *a;      /* packed */
+    const int32_t *a_sums;
+    const void *panel;
+    bool a_signed, b_signed;
+    const int32_t *a_zero; /* of row i: a_zero[i * a_zero_step] */
+    size_t a_zero_step;    /* 0 or 1 */
+    const int32_t *b_zero; /* of column j of the panel: b_zero[j * b_zero_step] */
+    size_t b_zero_step;
+    int32_t *c;            /* m rows of OI_BYTES_COLUMNS, ldc apart; columns beyond B's are written too, with anything */
+    size_t ldc;
+} oi_bytes_args;
+
+void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *args);
+
+/* y[i] = round((sum[i] + bias) * factor[i * factor_step]) + zero, half to even, saturated to int8 or uint8. A NaN becomes the
+ * lowest number. */
+void oi_bytes_requantize(size_t n, const int32_t *sum, int32_t bias, const float *factor, size_t factor_step, int32_t zero,
+                         bool is_signed, void *y);
+
+#endif

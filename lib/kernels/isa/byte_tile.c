@@ -1,0 +1,178 @@
+/* byte_tile.c - the tile of products of bytes: uint8 rows by a panel of int8 columns, four deep at a time. */
+#include "kernels/isa/isa.h"
+
+enum { COLUMNS = OI_BYTES_COLUMNS };
+
+#if defined(OI_KERN_AVX512) || defined(OI_KERN_AVX2)
+#include <immintrin.h>
+
+static inline int32_t quad(const uint8_t *a)
+{
+    int32_t v;
+    memcpy(&v, a, sizeof v);
+    return v;
+}
+
+/* By products of 16-bit numbers, 8 columns at a time: pairs along the depth are added by the multiplication, the two pairs
+ * of a quad at the end. */
+static inline __attribute__((always_inline)) void madd_columns(const size_t rows, size_t quads, const uint8_t *a, size_t a_stride,
+                                                               const int8_t *b, int32_t *c, size_t c_stride)
+{
+    __m256i low[OI_BYTES_ROWS], high[OI_BYTES_ROWS];
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+        low[r] = high[r] = _mm256_setzero_si256();
+    for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
+        const __m256i b0 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)b));
+        const __m256i b1 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(b + 16)));
+#pragma GCC unroll 6
+        for (size_t r = 0; r < rows; r++) {
+            const __m256i v = _mm256_cvtepu8_epi16(_mm_set1_epi32(quad(a + r * a_stride + 4 * q)));
+            low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(v, b0));
+            high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(v, b1));
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++) {
+        const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low[r], high[r]), 0xD8);
+        _mm256_storeu_si256((__m256i *)(void *)(c + r * c_stride), sum);
+    }
+}
+
+void OI_KNAME(byte_tile_basic)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    for (size_t j = 0; j < COLUMNS; j += 8) {
+        switch (rows) {
+        case 1: madd_columns(1, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        case 2: madd_columns(2, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        case 3: madd_columns(3, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        case 4: madd_columns(4, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        case 5: madd_columns(5, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        default: madd_columns(6, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+        }
+    }
+}
+#endif
+
+#if defined(OI_KERN_AVX512)
+
+#define DOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+
+static inline DOT __attribute__((always_inline)) void dot_rows(const size_t rows, size_t quads, const uint8_t *a, size_t a_stride,
+                                                               const int8_t *b, int32_t *c, size_t c_stride)
+{
+    __m512i low[OI_BYTES_ROWS], high[OI_BYTES_ROWS];
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+        low[r] = high[r] = _mm512_setzero_si512();
+    for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
+        const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 64);
+#pragma GCC unroll 6
+        for (size_t r = 0; r < rows; r++) {
+            const __m512i v = _mm512_set1_epi32(quad(a + r * a_stride + 4 * q));
+            low[r] = _mm512_dpbusd_epi32(low[r], v, b0);
+            high[r] = _mm512_dpbusd_epi32(high[r], v, b1);
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++) {
+        _mm512_storeu_si512(c + r * c_stride, low[r]);
+        _mm512_storeu_si512(c + r * c_stride + 16, high[r]);
+    }
+}
+
+static DOT void dot_tile(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    switch (rows) {
+    case 1: dot_rows(1, quads, a, a_stride, b, c, c_stride); break;
+    case 2: dot_rows(2, quads, a, a_stride, b, c, c_stride); break;
+    case 3: dot_rows(3, quads, a, a_stride, b, c, c_stride); break;
+    case 4: dot_rows(4, quads, a, a_stride, b, c, c_stride); break;
+    case 5: dot_rows(5, quads, a, a_stride, b, c, c_stride); break;
+    default: dot_rows(6, quads, a, a_stride, b, c, c_stride); break;
+    }
+}
+
+void OI_KNAME(byte_tile)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    if (oi_cpu_has(OI_CPU_AVX512_VNNI))
+        dot_tile(rows, quads, a, a_stride, b, c, c_stride);
+    else
+        OI_KNAME(byte_tile_basic)(rows, quads, a, a_stride, b, c, c_stride);
+}
+
+#elif defined(OI_KERN_AVX2)
+
+#define DOT __attribute__((target("avx2,avxvnni")))
+
+/* Up to 3 rows: a row of a panel is four vectors. */
+static inline DOT __attribute__((always_inline)) void dot_rows(const size_t rows, size_t quads, const uint8_t *a, size_t a_stride,
+                                                               const int8_t *b, int32_t *c, size_t c_stride)
+{
+    __m256i sum[3][4];
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++)
+        sum[r][0] = sum[r][1] = sum[r][2] = sum[r][3] = _mm256_setzero_si256();
+    for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
+        __m256i v[3];
+#pragma GCC unroll 3
+        for (size_t r = 0; r < rows; r++)
+            v[r] = _mm256_set1_epi32(quad(a + r * a_stride + 4 * q));
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++) {
+            const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(b + 32 * j));
+#pragma GCC unroll 3
+            for (size_t r = 0; r < rows; r++)
+                sum[r][j] = _mm256_dpbusd_avx_epi32(sum[r][j], v[r], w);
+        }
+    }
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++)
+            _mm256_storeu_si256((__m256i *)(void *)(c + r * c_stride + 8 * j), sum[r][j]);
+    }
+}
+
+static DOT void dot_tile(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    for (size_t r = 0; r < rows; r += 3) {
+        switch (rows - r) {
+        case 1: dot_rows(1, quads, a + r * a_stride, a_stride, b, c + r * c_stride, c_stride); break;
+        case 2: dot_rows(2, quads, a + r * a_stride, a_stride, b, c + r * c_stride, c_stride); break;
+        default: dot_rows(3, quads, a + r * a_stride, a_stride, b, c + r * c_stride, c_stride); break;
+        }
+    }
+}
+
+void OI_KNAME(byte_tile)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    if (oi_cpu_has(OI_CPU_AVX_VNNI))
+        dot_tile(rows, quads, a, a_stride, b, c, c_stride);
+    else
+        OI_KNAME(byte_tile_basic)(rows, quads, a, a_stride, b, c, c_stride);
+}
+
+#else
+
+void OI_KNAME(byte_tile_basic)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    for (size_t r = 0; r < rows; r++) {
+        int32_t sum[COLUMNS] = {0};
+        for (size_t q = 0; q < quads; q++) {
+            const uint8_t *v = a + r * a_stride + 4 * q;
+            const int8_t *w = b + 4 * COLUMNS * q;
+            for (size_t j = 0; j < COLUMNS; j++)
+                sum[j] = (int32_t)((uint32_t)sum[j] +
+                                   (uint32_t)(v[0] * w[4 * j] + v[1] * w[4 * j + 1] + v[2] * w[4 * j + 2] + v[3] * w[4 * j + 3]));
+        }
+        memcpy(c + r * c_stride, sum, sizeof sum);
+    }
+}
+
+void OI_KNAME(byte_tile)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    OI_KNAME(byte_tile_basic)(rows, quads, a, a_stride, b, c, c_stride);
+}
+
+#endif
