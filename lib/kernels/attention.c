@@ -11,7 +11,7 @@
 enum {
     MOST_KEYS = 1024,        /* scores of a row that are held at a time */
     MOST_SCORES = 1 << 15,   /* of a block: they stay in the second level cache beside K and V */
-    MOST_MACS = 1 << 22,     /* of a block, which a run cannot be cancelled in */
+    MOST_MACS = 1 << 19,     /* of a block for each lane of a vector: a run cannot be cancelled within one */
     TASK_MACS = 1 << 19,     /* a task shorter than this costs more to hand out than it is worth */
     DIRECT_ROWS = 4          /* up to here packing K and V would cost as much as the products */
 };
@@ -31,7 +31,7 @@ static void split(oi_attention_plan *p)
     if (p->score_ld / 16 % 2 == 0) /* spreads the rows over the sets of the cache */
         p->score_ld += 16;
     const double row_macs = (double)s->keys * (double)(s->size + s->value_size);
-    const double by_macs = MOST_MACS / row_macs;
+    const double by_macs = (double)MOST_MACS * (double)vl / row_macs;
     size_t rows = min_size(MOST_SCORES / p->block_keys, by_macs < (double)s->rows ? (size_t)by_macs : s->rows);
     rows = rows < s->rows ? min_size(max_size(rows / tile * tile, tile), s->rows) : s->rows;
     p->blocks = div_up(s->rows, rows);

@@ -31,16 +31,35 @@ static bool is_square(const oi_graph *g, oi_value_id v, oi_value_id d)
     return oi_match_with_scalar(g, v, "Pow", 2) == d || oi_match_other(g, v, "Mul", d) == d;
 }
 
-/* v = sqrt(mean + epsilon): mean */
-static oi_value_id root_of_mean(const oi_graph *g, oi_value_id v, double *epsilon)
+/* sum = mean + epsilon: mean */
+static oi_value_id above_epsilon(const oi_graph *g, oi_value_id sum, double *epsilon)
 {
-    oi_value_id sum = oi_match_unary(g, v, "Sqrt");
     const oi_node *add = sum == OI_NONE ? NULL : oi_match_def(g, sum, "Add");
     for (uint32_t side = 0; add && add->nin == 2 && side < 2; side++) {
         if (oi_match_scalar(g, add->in[side], epsilon) && *epsilon >= 0)
             return add->in[1 - side];
     }
     return OI_NONE;
+}
+
+/* v = sqrt(mean + epsilon): mean */
+static oi_value_id root_of_mean(const oi_graph *g, oi_value_id v, double *epsilon)
+{
+    oi_value_id sum = oi_match_unary(g, v, "Sqrt");
+    return above_epsilon(g, sum == OI_NONE ? oi_match_with_scalar(g, v, "Pow", 0.5) : sum, epsilon);
+}
+
+/* v = 1 / sqrt(mean + epsilon): mean */
+static oi_value_id inverse_root(const oi_graph *g, oi_value_id v, double *epsilon)
+{
+    const oi_node *one_over = oi_match_def(g, v, "Div");
+    double one;
+    oi_value_id root = oi_match_unary(g, v, "Reciprocal");
+    if (one_over && oi_match_scalar(g, one_over->in[0], &one) && one == 1)
+        root = one_over->in[1];
+    if (root != OI_NONE)
+        return root_of_mean(g, root, epsilon);
+    return above_epsilon(g, oi_match_with_scalar(g, v, "Pow", -0.5), epsilon);
 }
 
 /* out = d / sqrt(mean + epsilon), also as a product with the reciprocal: d and mean. */
@@ -53,13 +72,8 @@ static bool match_quotient(const oi_graph *g, oi_value_id out, oi_value_id *d, o
         return *mean != OI_NONE;
     }
     for (uint32_t side = 0; mul && mul->nin == 2 && side < 2; side++) {
-        const oi_node *one_over = oi_match_def(g, mul->in[side], "Div");
-        double one;
-        oi_value_id root = oi_match_unary(g, mul->in[side], "Reciprocal");
-        if (one_over && oi_match_scalar(g, one_over->in[0], &one) && one == 1)
-            root = one_over->in[1];
         *d = mul->in[1 - side];
-        *mean = root == OI_NONE ? OI_NONE : root_of_mean(g, root, epsilon);
+        *mean = inverse_root(g, mul->in[side], epsilon);
         if (*mean != OI_NONE)
             return true;
     }
@@ -74,6 +88,25 @@ static oi_value_id ones(oi_rewrite *rw, oi_dtype dtype, int32_t rank, const int6
     for (int64_t i = 0; !rw->status && i < oi_tensor_count(&t); i++)
         oi_elem_set_double(dtype, t.data, (size_t)i, 1);
     return oi_rewrite_const(rw, &t);
+}
+
+/* Over all axes behind the channels, of which the size is known: instance normalization, whose scale and bias go by channel. */
+static oi_status replace_by_instance_norm(oi_rewrite *rw, oi_value_id out, oi_value_id x, double epsilon)
+{
+    const oi_fact *f = oi_graph_fact(rw->g, x);
+    const int64_t channels = f->shape.dim[1];
+    char attrs[32];
+    oi_tensor zero = {0};
+    if (!oi_match_same(rw->g, x, out) || !oi_dtype_is_float(f->dtype))
+        return ONNX_INFER_OK;
+    snprintf(attrs, sizeof attrs, "epsilon=%.9g", epsilon);
+    OI_TRY(oi_tensor_create(oi_arena_alloc_of(rw->g->arena), f->dtype, 1, &channels, &zero));
+    for (int64_t i = 0; i < channels; i++)
+        oi_elem_set_double(f->dtype, zero.data, (size_t)i, 0);
+    const oi_dtype dtype = f->dtype;
+    oi_value_id in[3] = {x, ones(rw, dtype, 1, &channels), oi_rewrite_const(rw, &zero)};
+    oi_rewrite_replace(rw, out, oi_rewrite_op(rw, "", "InstanceNormalization", attrs, 3, in));
+    return rw->status;
 }
 
 static oi_status replace_by_norm(oi_rewrite *rw, oi_value_id out, const char *op, oi_value_id x, int32_t axes, double epsilon)
@@ -97,6 +130,55 @@ static oi_status replace_by_norm(oi_rewrite *rw, oi_value_id out, const char *op
     return rw->status;
 }
 
+/* variance = mean of (x - mean)^2 over the last axes: how many; 0: it is not. */
+static int32_t variance_axes(const oi_graph *g, oi_value_id variance, oi_value_id x, oi_value_id *mean)
+{
+    const oi_node *outer = oi_match_def(g, variance, "ReduceMean");
+    const oi_node *square = outer ? oi_match_def(g, outer->in[0], "Mul") : NULL;
+    square = outer && !square ? oi_match_def(g, outer->in[0], "Pow") : square;
+    const oi_node *sub = square ? oi_match_def(g, square->in[0], "Sub") : NULL;
+    if (!sub || !is_square(g, outer->in[0], square->in[0]))
+        return 0;
+    uint32_t side = sub->in[0] == x ? 0 : 1; /* the square has no sign */
+    *mean = sub->in[1 - side];
+    int32_t axes = sub->in[side] == x ? mean_axes(g, *mean, x) : 0;
+    return axes && mean_axes(g, variance, outer->in[0]) == axes ? axes : 0;
+}
+
+oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node add = g->node[id];
+    for (uint32_t way = 0; add.nin == 2 && way < 8; way++) {
+        const oi_node *scaled = oi_match_def(g, add.in[way & 1], "Mul"), *sub = oi_match_def(g, add.in[1 - (way & 1)], "Sub");
+        if (!scaled || !sub || scaled->nin != 2)
+            continue;
+        oi_value_id x = scaled->in[way >> 1 & 1], factor = scaled->in[1 - (way >> 1 & 1)], mean;
+        const oi_node *k = oi_match_def(g, factor, "Mul");
+        oi_value_id moved = oi_match_other(g, sub->in[1], "Mul", factor);
+        double epsilon;
+        if (!k || moved == OI_NONE)
+            continue;
+        oi_value_id gamma = k->in[way >> 2], variance = inverse_root(g, k->in[1 - (way >> 2)], &epsilon);
+        int32_t axes = variance == OI_NONE ? 0 : variance_axes(g, variance, x, &mean);
+        if (!axes || mean != moved)
+            continue;
+        const oi_shape *s = &oi_graph_fact(g, x)->shape;
+        const oi_tensor *scale = oi_match_const(g, gamma), *bias = oi_match_const(g, sub->in[0]);
+        bool fits = scale && bias && scale->rank == axes && bias->rank == axes && oi_match_same(g, x, add.out[0]);
+        for (int32_t i = 0; i < axes && fits; i++)
+            fits = scale->dim[i] == s->dim[s->rank - axes + i] && bias->dim[i] == scale->dim[i];
+        if (!fits)
+            continue;
+        char attrs[64];
+        snprintf(attrs, sizeof attrs, "axis=%d, epsilon=%.9g", -axes, epsilon);
+        oi_value_id in[3] = {x, gamma, sub->in[0]};
+        oi_rewrite_replace(rw, add.out[0], oi_rewrite_op(rw, "", "LayerNormalization", attrs, 3, in));
+        return rw->status;
+    }
+    return ONNX_INFER_OK;
+}
+
 oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id)
 {
     const oi_graph *g = rw->g;
@@ -117,7 +199,12 @@ oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id)
         const oi_node *again = pow ? oi_match_def(g, pow->in[0], "Sub") : NULL;
         square = again && again->in[0] == x && mean_axes(g, again->in[1], x) == axes && is_square(g, squared, pow->in[0]);
     }
-    return square ? replace_by_norm(rw, out, "LayerNormalization", x, axes, epsilon) : ONNX_INFER_OK;
+    if (!square)
+        return ONNX_INFER_OK;
+    const oi_shape *s = &oi_graph_fact(g, x)->shape;
+    if (s->rank >= 4 && axes == s->rank - 2 && oi_dim_is_number(s->dim[1]) && s->dim[1] > 0 && s->dim[1] < (1 << 20))
+        return replace_by_instance_norm(rw, out, x, epsilon);
+    return replace_by_norm(rw, out, "LayerNormalization", x, axes, epsilon);
 }
 
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id)

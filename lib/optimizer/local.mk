@@ -31,3 +31,5 @@ core_sources += lib/optimizer/operand_view.h
 core_sources += lib/optimizer/fuse_attention.c
 core_sources += lib/optimizer/fuse_qkv.c
 core_sources += lib/optimizer/fuse_rotary.c
+core_sources += lib/optimizer/fuse_groupnorm.c
+core_sources += lib/optimizer/fuse_softmax.c

@@ -62,6 +62,11 @@ static const oi_rule declutter_rules[] = {
     {"rms norm", "Mul", oi_rule_rms_norm},
     {"scale of a norm", "Mul", oi_rule_norm_scale},
     {"bias of a norm", "Add", oi_rule_norm_bias},
+    {"layer norm", "Add", oi_rule_norm_split},
+    {"group norm", "Reshape", oi_rule_group_norm},
+    {"scale of a channel norm", "Mul", oi_rule_channel_norm},
+    {"bias of a channel norm", "Add", oi_rule_channel_norm},
+    {"softmax", "Div", oi_rule_softmax},
 #ifdef OI_PLANTED_RULES /* tests/optimizer/planted.c */
     OI_PLANTED_RULES
 #endif

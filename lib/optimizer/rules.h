@@ -69,5 +69,13 @@ oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) /
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */
 oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id);     /* LayerNormalization(x, 1) * c -> LayerNormalization(x, c) */
 oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id);      /* LayerNormalization(x, c) + d -> LayerNormalization(x, c, d) */
+oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id);     /* x k + (d - mean k), k = c / sqrt(var + eps) -> LayerNormalization */
+
+/* fuse_groupnorm.c */
+oi_status oi_rule_group_norm(oi_rewrite *rw, oi_node_id id);     /* Reshape(InstanceNormalization(Reshape(x))) -> GroupNormalization */
+oi_status oi_rule_channel_norm(oi_rewrite *rw, oi_node_id id);   /* InstanceNormalization(x, s, b) * c -> ... (x, s c, b c), ... */
+
+/* fuse_softmax.c */
+oi_status oi_rule_softmax(oi_rewrite *rw, oi_node_id id);        /* e / ReduceSum(e), e = Exp(x - ReduceMax(x)) -> Softmax(x) */
 
 #endif

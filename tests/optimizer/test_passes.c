@@ -176,6 +176,39 @@ static const pass_case cases[] = {
      "input x float32 2x5x8\n const ax int64 1 = 1\n const e float32 scalar = 0.00001\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n"
      "p = Mul(d, d)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n y = Div(d, r)\n output y",
      "ReduceMean Sub Mul ReduceMean Add Sqrt Div"},
+    {"layer norm by a power",
+     "input x float32 2x5x8\n const ax int64 1 = 2\n const half float32 scalar = -0.5\n const e float32 scalar = 0.00001\n"
+     "m = ReduceMean(x, ax)\n d = Sub(x, m)\n p = Mul(d, d)\n v = ReduceMean(p, ax)\n w = Add(e, v)\n r = Pow(w, half)\n y = Mul(r, d)\n"
+     "output y", "LayerNormalization"},
+    {"layer norm as scale and shift",
+     "input x float32 2x5x8\n const ax int64 1 = -1\n const e float32 scalar = 0.001\n const g float32 8 random\n const b float32 8 random\n"
+     "m = ReduceMean(x, ax)\n d = Sub(x, m)\n p = Mul(d, d)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n s = Sqrt(w)\n r = Reciprocal(s)\n"
+     "k = Mul(r, g)\n a = Mul(x, k)\n c = Mul(m, k)\n f = Sub(b, c)\n y = Add(a, f)\n output y", "LayerNormalization"},
+    {"instance norm with scale and bias",
+     "input x float32 2x5x6x8\n const ax int64 2 = 2 3\n const two float32 scalar = 2\n const e float32 scalar = 0.00001\n"
+     "const s float32 5x1x1 random\n const b float32 1x5x1x1 random\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n p = Pow(d, two)\n"
+     "v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n n = Div(d, r)\n t = Mul(n, s)\n y = Add(b, t)\n output y",
+     "InstanceNormalization"},
+    {"instance norm with a scale along pixels stays",
+     "input x float32 2x5x6x8\n const o float32 5 = 1\n const z float32 5 = 0\n const s float32 6x8 random\n"
+     "n = InstanceNormalization(x, o, z)\n y = Mul(n, s)\n output y", "InstanceNormalization Mul"},
+    {"group norm of PyTorch",
+     "input x float32 Nx6x4x4\n const g int64 3 = 0 3 -1\n const o float32 3 = 1\n const z float32 3 = 0\n const s float32 6x1x1 random\n"
+     "const b float32 6x1x1 random\n q = Shape(x)\n a = Reshape(x, g)\n n = InstanceNormalization(a, o, z)\n c = Reshape(n, q)\n"
+     "d = Mul(c, s)\n y = Add(d, b)\n output y", "GroupNormalization"},
+    {"group norm in pieces",
+     "input x float32 2x6x4x4\n const g int64 3 = 2 3 32\n const q int64 4 = 2 6 4 4\n const ax int64 1 = 2\n const e float32 scalar = 0.00001\n"
+     "const s float32 6x1x1 random\n a = Reshape(x, g)\n m = ReduceMean(a, ax)\n d = Sub(a, m)\n p = Mul(d, d)\n v = ReduceMean(p, ax)\n"
+     "w = Add(v, e)\n r = Sqrt(w)\n n = Div(d, r)\n c = Reshape(n, q)\n y = Mul(c, s)\n output y", "GroupNormalization"},
+    {"groups across samples stay",
+     "input x float32 2x6x4x4\n const g int64 3 = 1 4 48\n const q int64 4 = 2 6 4 4\n const o float32 4 = 1\n const z float32 4 = 0\n"
+     "a = Reshape(x, g)\n n = InstanceNormalization(a, o, z)\n y = Reshape(n, q)\n output y", "Reshape InstanceNormalization Reshape"},
+    {"softmax",
+     "input x float32 2x5x8\n const ax int64 1 = 1\n m = ReduceMax(x, ax)\n d = Sub(x, m)\n e = Exp(d)\n s = ReduceSum(e, ax)\n"
+     "y = Div(e, s)\n output y", "Softmax"},
+    {"softmax over two axes stays",
+     "input x float32 2x5x8\n const ax int64 1 = 1\n const bx int64 1 = 2\n m = ReduceMax(x, ax)\n d = Sub(x, m)\n e = Exp(d)\n"
+     "s = ReduceSum(e, bx)\n y = Div(e, s)\n output y", "ReduceMax Sub Exp ReduceSum Div"},
     {"rms norm",
      "input x float32 2x5x8\n const ax int64 1 = -1\n const two float32 scalar = 2\n const e float32 scalar = 0.00001\n"
      "const s float32 8 random\n p = Pow(x, two)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n q = Reciprocal(r)\n"

@@ -266,6 +266,87 @@ static void gelu(maker *m, int x)
             v[1], v[0], v[2], v[1], one, v[3], x, v[2], v[4], v[3], half);
 }
 
+static int like(maker *m, int x)
+{
+    return new_value(m, m->rank[x], m->dim[x]);
+}
+
+/* A norm or softmax of v`x` in pieces, over some of the last axes. */
+static void pieces(maker *m, int x)
+{
+    int32_t rank = m->rank[x], over = 1 + (int32_t)draw(m, rank > 2 ? 2 : 1);
+    int64_t axes[2] = {rank - over, rank - 1}, dims[OI_MAX_RANK], weight[OI_MAX_RANK];
+    uint32_t kind = draw(m, 4);
+    if (rank < 1 || m->count > MAX_VALUES - 20)
+        return;
+    if (kind == 3)
+        axes[0] = draw(m, (uint32_t)rank), over = 1;
+    memcpy(dims, m->dim[x], sizeof dims);
+    for (int32_t i = 0; i < over; i++)
+        dims[axes[i]] = 1;
+    int ax = ints_const(m, over, axes), mean = new_value(m, rank, dims), d = x;
+    if (kind == 3) { /* softmax */
+        int sub = like(m, x), e = like(m, x), sum = new_value(m, rank, dims), y = like(m, x);
+        fprintf(m->f, "v%d = ReduceMax(v%d, c%d)\nv%d = Sub(v%d, v%d)\nv%d = Exp(v%d)\nv%d = ReduceSum(v%d, c%d)\nv%d = Div(v%d, v%d)\n", mean,
+                x, ax, sub, x, mean, e, sub, sum, e, ax, y, e, sum);
+        return;
+    }
+    if (kind != 2) {
+        d = like(m, x);
+        fprintf(m->f, "v%d = ReduceMean(v%d, c%d)\nv%d = Sub(v%d, v%d)\n", mean, x, ax, d, x, mean);
+    } else {
+        fprintf(m->f, "v%d = ReduceMean(v%d, c%d)\n", mean, x, ax);
+    }
+    int square = like(m, x), var = new_value(m, rank, dims), above = new_value(m, rank, dims), root = new_value(m, rank, dims);
+    int two = new_const(m, "float32", 0, NULL, "= 2"), e = new_const(m, "float32", 0, NULL, "= 0.001");
+    if (draw(m, 2))
+        fprintf(m->f, "v%d = Mul(v%d, v%d)\n", square, d, d);
+    else
+        fprintf(m->f, "v%d = Pow(v%d, c%d)\n", square, d, two);
+    fprintf(m->f, "v%d = ReduceMean(v%d, c%d)\nv%d = Add(v%d, c%d)\nv%d = Sqrt(v%d)\n", var, square, ax, above, var, e, root, above);
+    bool channels = draw(m, 2) && rank > 2;
+    int32_t weight_rank = channels ? rank - 1 : over;
+    for (int32_t i = 0; i < weight_rank; i++)
+        weight[i] = channels ? (i == 0 ? m->dim[x][1] : 1) : m->dim[x][rank - over + i];
+    int w = new_const(m, "float32", weight_rank, weight, "random"), b = new_const(m, "float32", weight_rank, weight, "random");
+    int inverse = new_value(m, rank, dims);
+    if (kind == 1) { /* x k + (b - mean k), k = w / root */
+        int64_t wide[OI_MAX_RANK];
+        for (int32_t i = 0; i < rank; i++) {
+            int32_t at = i - (rank - weight_rank);
+            wide[i] = at >= 0 && weight[at] > dims[i] ? weight[at] : dims[i];
+        }
+        int k = new_value(m, rank, wide), xk = like(m, x), mk = new_value(m, rank, wide), rest = new_value(m, rank, wide), y = like(m, x);
+        fprintf(m->f, "v%d = Reciprocal(v%d)\nv%d = Mul(v%d, c%d)\nv%d = Mul(v%d, v%d)\nv%d = Mul(v%d, v%d)\nv%d = Sub(c%d, v%d)\n"
+                "v%d = Add(v%d, v%d)\n", inverse, root, k, inverse, w, xk, x, k, mk, mean, k, rest, b, mk, y, xk, rest);
+        return;
+    }
+    int n = like(m, x), t = like(m, x), y = like(m, x);
+    if (draw(m, 2))
+        fprintf(m->f, "v%d = Reciprocal(v%d)\nv%d = Mul(v%d, v%d)\n", inverse, root, n, d, inverse);
+    else
+        fprintf(m->f, "v%d = Neg(v%d)\nv%d = Div(v%d, v%d)\n", inverse, root, n, d, root);
+    fprintf(m->f, "v%d = Mul(c%d, v%d)\nv%d = Add(v%d, c%d)\n", t, w, n, y, t, b);
+}
+
+/* Instance normalization over groups of channels, with a scale for each channel behind it. */
+static void group_norm(maker *m, int x)
+{
+    if (m->rank[x] < 3)
+        return;
+    int64_t groups = 1 + draw(m, 4), channels = m->dim[x][1], one[OI_MAX_RANK];
+    groups = channels % groups ? 1 : groups;
+    int64_t grouped[3] = {m->dim[x][0], groups, oi_dims_count(m->rank[x] - 1, m->dim[x] + 1) / groups};
+    int to = ints_const(m, 3, grouped), back = ints_const(m, m->rank[x], m->dim[x]);
+    int s = new_const(m, "float32", 1, &groups, draw(m, 2) ? "= 1" : "random"), b = new_const(m, "float32", 1, &groups, draw(m, 2) ? "= 0" : "random");
+    int a = new_value(m, 3, grouped), n = new_value(m, 3, grouped), c = like(m, x), y = like(m, x);
+    for (int32_t i = 0; i < m->rank[x]; i++)
+        one[i] = i == 1 ? channels : 1;
+    int w = new_const(m, "float32", m->rank[x], one, "random");
+    fprintf(m->f, "v%d = Reshape(v%d, c%d)\nv%d = InstanceNormalization(v%d, c%d, c%d)\nv%d = Reshape(v%d, c%d)\nv%d = Mul(v%d, c%d)\n", a, x, to,
+            n, a, s, b, c, n, back, y, c, w);
+}
+
 static void through_shape(maker *m, int x)
 {
     int y = new_value(m, m->rank[x], m->dim[x]);
@@ -276,7 +357,7 @@ static char *make_graph(uint64_t seed)
 {
     static void (*const step[])(maker *, int) = {unary, unary, binary_const, binary_const, binary, binary, binary_broadcast, choose, transpose, transpose,
                                                  reshape, flatten, concat, slice, softmax, reduce, conv, conv, conv, pool,
-                                                 matmul, gelu, through_shape};
+                                                 matmul, gelu, pieces, pieces, group_norm, through_shape};
     char *text = NULL;
     size_t size;
     maker m = {.f = open_memstream(&text, &size), .seed = seed};
