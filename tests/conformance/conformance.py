@@ -1,8 +1,9 @@
 """Runs the standard's conformance cases and holds the outcome against tests/conformance/manifest.txt.
 
 The manifest has a line a case: `pass KIND/NAME` or `fail KIND/NAME reason`. A case that ends otherwise than listed, or
-is not listed, fails the run. One process of `onnx-infer verify` runs all cases; only if it dies are they divided, to
-find the case that killed it. The last line is `N passed, M failed`: cases that ended as listed, and those that did not.
+is not listed, fails the run. --matrix runs the cases every way: by the reference evaluators, decluttered, lowered for each
+instruction set on one and on two threads, and saved as ONNX and loaded again. One process of `onnx-infer verify` runs all cases; only if it dies are they divided, to
+find the case that killed it. The last line is `N passed, M failed`: runs that ended as listed, and those that did not.
 """
 import argparse
 import pathlib
@@ -13,9 +14,12 @@ import time
 import generate
 import harness
 
-MANIFEST = pathlib.Path(__file__).resolve().parent / "manifest.txt"
+HERE = pathlib.Path(__file__).resolve().parent
+MANIFEST = HERE / "manifest.txt"
+BACKEND_UNAVAILABLE = 14  # exit code where the machine lacks the instruction set
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 SECONDS_PER_CASE = 2
+INSTRUCTION_SETS = ("generic", "sse2", "avx2", "avx512", "neon")
 
 
 def read_manifest():
@@ -66,11 +70,43 @@ def verify(folder, cases, options, kinds=generate.KINDS):
     return result
 
 
+def matrix():
+    """Options of every way to run a case; says which instruction sets this machine lacks."""
+    ways = [["--stage", "typed"], ["--stage", "decluttered"], ["--reload"]]
+    lacking = []
+    for isa in INSTRUCTION_SETS:
+        if harness.run_tool("verify", "--isa", isa, HERE / "no-such-folder").code == BACKEND_UNAVAILABLE:
+            lacking.append(isa)
+        else:
+            ways += [["--isa", isa, "--threads", threads] for threads in ("1", "2")]
+    if lacking:
+        print(f"not run, for want of the instruction set: {', '.join(lacking)}")
+    return ways
+
+
+def judge(listed, outcome, way):
+    """Prints the cases that ended otherwise than listed and returns how many."""
+    wrong = 0
+    for case, reason in outcome.items():
+        if case not in listed:
+            print(f"FAIL {case}{way}  not in the manifest; it {'passes' if reason is None else 'fails: ' + reason}")
+        elif listed[case] is None and reason is not None:
+            print(f"FAIL {case}{way}  {reason}")
+        elif listed[case] is not None and reason is None:
+            print(f"FAIL {case}{way}  passes, but the manifest lists it as failing ({listed[case]}); run with --update")
+        else:
+            continue
+        wrong += 1
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage", help="how far graphs are taken: typed, decluttered, lowered, placed")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--isa")
+    parser.add_argument("--reload", action="store_true", help="runs the model that was simplified, saved and loaded again")
+    parser.add_argument("--matrix", action="store_true", help="every way to run a case, one after another")
     parser.add_argument("--filter", metavar="REGEX", help="only cases whose KIND/NAME it finds")
     parser.add_argument("--kinds", default=",".join(generate.KINDS), help="default: %(default)s")
     parser.add_argument("--update", action="store_true", help="write the outcome into the manifest")
@@ -82,31 +118,23 @@ def main():
     if args.filter:
         cases = [case for case in cases if re.search(args.filter, case)]
     options = [word for name in ("stage", "threads", "isa") if getattr(args, name) is not None
-               for word in (f"--{name}", getattr(args, name))]
-    began = time.monotonic()
-    outcome = verify(folder, cases, options)
-    took = time.monotonic() - began
-
-    listed = read_manifest()
-    if args.update:
-        listed.update(outcome)
-        if not args.filter and args.kinds == ",".join(generate.KINDS):
-            listed = dict(outcome)
-        write_manifest(listed)
-    wrong = 0
-    for case, reason in outcome.items():
-        if case not in listed:
-            print(f"FAIL {case}  not in the manifest; it {'passes' if reason is None else 'fails: ' + reason}")
-        elif listed[case] is None and reason is not None:
-            print(f"FAIL {case}  {reason}")
-        elif listed[case] is not None and reason is None:
-            print(f"FAIL {case}  passes, but the manifest lists it as failing ({listed[case]}); run with --update")
-        else:
-            continue
-        wrong += 1
-    passing = sum(reason is None for reason in outcome.values())
-    print(f"{len(cases)} cases in {took:.1f} s: {passing} conform, {len(cases) - passing} do not")
-    print(f"{len(cases) - wrong} passed, {wrong} failed")
+               for word in (f"--{name}", getattr(args, name))] + ["--reload"] * args.reload
+    listed, wrong, ways = read_manifest(), 0, matrix() if args.matrix else [options]
+    for way in ways:
+        began = time.monotonic()
+        outcome = verify(folder, cases, way)
+        took = time.monotonic() - began
+        if args.update and way is ways[0]:
+            if args.filter or args.kinds != ",".join(generate.KINDS):
+                listed.update(outcome)
+            else:
+                listed = dict(outcome)
+            write_manifest(listed)
+        said = f" ({' '.join(map(str, way))})" if way else ""
+        wrong += judge(listed, outcome, said)
+        passing = sum(reason is None for reason in outcome.values())
+        print(f"{len(cases)} cases in {took:.1f} s{said}: {passing} conform, {len(cases) - passing} do not", flush=True)
+    print(f"{len(ways) * len(cases) - wrong} passed, {wrong} failed")
     return 1 if wrong else 0
 
 
