@@ -2,6 +2,7 @@
 core_sources += lib/optimizer/optimizer.h
 core_sources += lib/optimizer/optimizer.c
 core_sources += lib/optimizer/fuse_epilogue.c
+core_sources += lib/optimizer/cut_taps.c
 core_sources += lib/optimizer/fuse_quantise.c
 core_sources += lib/optimizer/layout.c lib/optimizer/layout.h
 core_sources += lib/optimizer/pass.h

@@ -89,6 +89,7 @@ static const pass_entry declutter_passes[] = {
 
 /* While operators still have their standard form. */
 static const oi_rule prepare_rules[] = {
+    {"taps in padding", "Conv", oi_rule_cut_taps},
     {"quantise and back", "DequantizeLinear", oi_rule_quantise_pair},
     {"quantised already", "QuantizeDequantize", oi_rule_quantised},
     {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv},

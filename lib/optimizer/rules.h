@@ -37,6 +37,9 @@ oi_status oi_rule_split_gathers(oi_rewrite *rw, oi_node_id id); /* Gather(x, 0),
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 
+/* cut_taps.c; for lowering */
+oi_status oi_rule_cut_taps(oi_rewrite *rw, oi_node_id id);      /* Conv(x, W) -> Conv(x, Slice(W)) without taps in padding only */
+
 /* fuse_quantise.c; for lowering */
 oi_status oi_rule_quantise_pair(oi_rewrite *rw, oi_node_id id); /* DequantizeLinear(QuantizeLinear(x)) -> QuantizeDequantize(x) */
 oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id);     /* ... of what is quantised so already -> gone */

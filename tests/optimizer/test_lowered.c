@@ -51,6 +51,15 @@ static const lower_case cases[] = {
      "input x float32 1x1024x2x2\n const s int64 4 = 1200 1024 1 1\n const g float32 1200 random\n const v float32 1200 = 1\n"
      "w = ConstantOfShape(s)\n e = Exp(w)\n c = Conv(x, e)\n y = BatchNormalization(c, g, g, g, v)\n output y",
      "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
+    /* cut_taps.c */
+    {"taps that read padding only go",
+     "input x float32 1x8x5x4\n const w float32 8x8x3x3 random\n const b float32 8 random\n"
+     "y = Conv(x, w, b) {kernel_shape=[3,3], dilations=[6,2], pads=[6,2,6,2]}\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
+    {"of signals, with strides, on one side",
+     "input x float32 1x8x9\n const w float32 8x8x4 random\n"
+     "y = Conv(x, w) {kernel_shape=[4], dilations=[5], pads=[10,11], strides=[2]}\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
     /* layout.c */
     {"channels last is another form of the reorders",
      "input x float32 1x6x5x20\n const w float32 16x20x3x3 random\n a = Transpose(x) {perm=[0,3,1,2]}\n c = Conv(a, w)\n"
