@@ -2,15 +2,38 @@
 #include "kernels/bytes.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Sum of the bytes of n words, after they were xored with `flip` and stored. */
+static uint32_t flip_words(size_t n, const uint8_t *src, uint64_t flip, uint8_t *dst)
+{
+    const uint64_t even = 0x00FF00FF00FF00FFu;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t end = n - i < 128 ? n : i + 128; /* 16 bits hold the sums of that many */
+        uint64_t lanes = 0;
+        for (; i < end; i++) {
+            uint64_t v;
+            memcpy(&v, src + 8 * i, sizeof v);
+            v ^= flip;
+            memcpy(dst + 8 * i, &v, sizeof v);
+            lanes += (v & even) + (v >> 8 & even);
+        }
+        sum += (uint32_t)(lanes & 0xFFFF) + (uint32_t)(lanes >> 16 & 0xFFFF) + (uint32_t)(lanes >> 32 & 0xFFFF) + (uint32_t)(lanes >> 48);
+    }
+    return sum;
+}
 
 void oi_bytes_pack_a(size_t m, size_t k, const void *a, size_t stride, bool is_signed, uint8_t *dst, int32_t *sums)
 {
-    const size_t depth = oi_bytes_depth(k);
+    const size_t depth = oi_bytes_depth(k), words = k / 8;
     const uint8_t flip = is_signed ? 0x80 : 0;
     for (size_t i = 0; i < m; i++, dst += depth) {
         const uint8_t *row = (const uint8_t *)a + i * stride;
-        uint32_t sum = 0;
-        for (size_t t = 0; t < k; t++) {
+        uint32_t sum = flip_words(words, row, flip * 0x0101010101010101u, dst);
+        for (size_t t = 8 * words; t < k; t++) {
             dst[t] = row[t] ^ flip;
             sum += dst[t];
         }
@@ -19,15 +42,65 @@ void oi_bytes_pack_a(size_t m, size_t k, const void *a, size_t stride, bool is_s
     }
 }
 
+#ifdef __SSE2__
+enum { FLUSH = 32 }; /* quads whose sums 16 bits hold */
+
+/* `quads` times four whole rows of a panel: interleaved at dst, added to the columns' sums. */
+static void pack_quads(size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, uint32_t *sum)
+{
+    const __m128i sign = _mm_set1_epi8((char)flip);
+    for (size_t q = 0; q < quads;) {
+        const size_t end = quads - q < FLUSH ? quads : q + FLUSH;
+        __m128i lanes[4];
+        int16_t part[OI_BYTES_COLUMNS];
+        lanes[0] = lanes[1] = lanes[2] = lanes[3] = _mm_setzero_si128();
+        for (; q < end; q++) {
+            for (size_t half = 0; half < 2; half++) {
+                const uint8_t *from = b + 4 * q * stride + 16 * half;
+                __m128i r[4];
+                for (size_t s = 0; s < 4; s++) {
+                    r[s] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(from + s * stride)), sign);
+                    lanes[2 * half] = _mm_add_epi16(lanes[2 * half], _mm_srai_epi16(_mm_unpacklo_epi8(r[s], r[s]), 8));
+                    lanes[2 * half + 1] = _mm_add_epi16(lanes[2 * half + 1], _mm_srai_epi16(_mm_unpackhi_epi8(r[s], r[s]), 8));
+                }
+                const __m128i a0 = _mm_unpacklo_epi8(r[0], r[1]), a1 = _mm_unpackhi_epi8(r[0], r[1]);
+                const __m128i c0 = _mm_unpacklo_epi8(r[2], r[3]), c1 = _mm_unpackhi_epi8(r[2], r[3]);
+                __m128i *to = (__m128i *)(void *)(dst + (4 * q * OI_BYTES_COLUMNS) + 64 * half);
+                _mm_storeu_si128(to, _mm_unpacklo_epi16(a0, c0));
+                _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(a0, c0));
+                _mm_storeu_si128(to + 2, _mm_unpacklo_epi16(a1, c1));
+                _mm_storeu_si128(to + 3, _mm_unpackhi_epi16(a1, c1));
+            }
+        }
+        memcpy(part, lanes, sizeof part);
+        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++)
+            sum[j] += (uint32_t)part[j];
+    }
+}
+#else
+static void pack_quads(size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, uint32_t *sum)
+{
+    for (size_t t = 0; t < 4 * quads; t++, b += stride) {
+        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++) {
+            const uint8_t v = b[j] ^ flip;
+            dst[t / 4 * 4 * OI_BYTES_COLUMNS + 4 * j + t % 4] = v;
+            sum[j] += (uint32_t)(int32_t)(int8_t)v;
+        }
+    }
+}
+#endif
+
 void oi_bytes_pack_panel(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panel)
 {
     const uint8_t flip = is_signed ? 0 : 0x80;
+    const size_t whole = n == OI_BYTES_COLUMNS ? k / 4 : 0;
     uint32_t sum[OI_BYTES_COLUMNS] = {0};
     uint8_t *dst = panel;
-    for (size_t t = 0; t < k; t += 4, dst += 4 * OI_BYTES_COLUMNS) {
+    pack_quads(whole, b, stride, flip, dst, sum);
+    dst += whole * 4 * OI_BYTES_COLUMNS;
+    for (size_t t = 4 * whole; t < k; t += 4, dst += 4 * OI_BYTES_COLUMNS) {
         const size_t some = k - t < 4 ? k - t : 4;
-        if (some < 4 || n < OI_BYTES_COLUMNS)
-            memset(dst, 0, 4 * OI_BYTES_COLUMNS);
+        memset(dst, 0, 4 * OI_BYTES_COLUMNS);
         for (size_t s = 0; s < some; s++) {
             const uint8_t *row = (const uint8_t *)b + (t + s) * stride;
             for (size_t j = 0; j < n; j++) {
@@ -64,13 +137,25 @@ void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *t)
 void oi_bytes_requantize(size_t n, const int32_t *sum, int32_t bias, const float *factor, size_t factor_step, int32_t zero,
                          bool is_signed, void *y)
 {
-    const double low = (is_signed ? -128 : 0) - zero, high = (is_signed ? 127 : 255) - zero;
-    const double shift = 0x1.8p52; /* what is added to it keeps no fraction */
+    const float low = (float)((is_signed ? -128 : 0) - zero), high = (float)((is_signed ? 127 : 255) - zero);
+    const float shift = 0x1.8p23f; /* what is added to it keeps no fraction */
     uint8_t *dst = y;
-    for (size_t i = 0; i < n; i++) {
-        double v = ((double)sum[i] + (double)bias) * (double)factor[i * factor_step];
-        v = v > low ? v : low;
-        v = v < high ? v : high;
-        dst[i] = (uint8_t)((int32_t)((v + shift) - shift) + zero);
+    for (size_t i = 0; i < n; i += OI_BYTES_COLUMNS) { /* whole runs become vectors */
+        const size_t some = n - i < OI_BYTES_COLUMNS ? n - i : OI_BYTES_COLUMNS;
+        int32_t v[OI_BYTES_COLUMNS] = {0};
+        float times[OI_BYTES_COLUMNS];
+        uint8_t out[OI_BYTES_COLUMNS];
+        memcpy(v, sum + i, some * sizeof *v);
+        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++)
+            times[j] = factor[factor_step && j < some ? i + j : 0];
+        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++) {
+            float f = (float)(int32_t)((uint32_t)v[j] + (uint32_t)bias) * times[j];
+            f = f > low ? f : low;
+            f = f < high ? f : high;
+            v[j] = (int32_t)((f + shift) - shift) + zero;
+        }
+        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++)
+            out[j] = (uint8_t)v[j];
+        memcpy(dst + i, out, some);
     }
 }

@@ -39,8 +39,8 @@ typedef struct oi_bytes_args {
 
 void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *args);
 
-/* y[i] = round((sum[i] + bias) * factor[i * factor_step]) + zero, half to even, saturated to int8 or uint8. A NaN becomes the
- * lowest number. */
+/* y[i] = round((sum[i] + bias) * factor[i * factor_step]) + zero in float32, half to even, saturated to int8 or uint8. A NaN
+ * becomes the lowest number. */
 void oi_bytes_requantize(size_t n, const int32_t *sum, int32_t bias, const float *factor, size_t factor_step, int32_t zero,
                          bool is_signed, void *y);
 

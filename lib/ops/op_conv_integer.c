@@ -197,10 +197,13 @@ typedef struct {
     oi_window window;
     const oi_kernels *kernels;
     size_t images, channels, out_channels, groups; /* channels: of a group */
-    size_t taps, pixels, places, k;                /* k: channels * taps */
+    size_t taps, places, k;                        /* k: channels * taps */
+    size_t plane;                                  /* bytes of a channel with its pads */
+    const int32_t *place, *tap;                    /* where each place and each tap begins in it */
     bool x_signed, w_signed, w_zero_many, w_scale_many;
     const uint8_t *weights;                        /* packed rows of all groups, then their sums; NULL: phase 0 packs */
     size_t depth, sums;                            /* bytes of a packed row; where the sums begin */
+    size_t input;                                  /* of the workspace: where the padded input begins */
     size_t panels, chunk, chunks;                  /* of an image's places; panels of a task, tasks along them */
     size_t panel, block;                           /* of the thread's workspace: behind the columns, the panel and the results */
 } fast_state;
@@ -212,42 +215,48 @@ static void pack_weights(const fast_state *f, const void *w, size_t group, uint8
                     (int32_t *)(void *)(to + f->sums) + first);
 }
 
-/* The input under each tap for n places from `first` on: k rows of OI_BYTES_COLUMNS bytes; what lies outside is `pad`. */
-static void gather(const fast_state *f, const uint8_t *x, size_t first, size_t n, uint8_t pad, uint8_t *columns)
+enum { RUNS = 8, SPARE = 64 };
+
+/* One channel of one image with its pads. */
+static void pad_plane(const fast_state *f, const uint8_t *x, uint8_t pad, uint8_t *to)
 {
     const oi_window *w = &f->window;
-    int64_t base[OI_WINDOW_MAX][OI_BYTES_COLUMNS], tap[OI_WINDOW_MAX] = {0}, offset[OI_BYTES_COLUMNS];
-    size_t row = 0;
-    for (size_t j = 0; j < n; j++) {
-        int64_t rest = (int64_t)(first + j);
-        for (int32_t i = w->nd; i-- > 0; rest /= w->out[i])
-            base[i][j] = rest % w->out[i] * w->stride[i] - w->begin[i];
-    }
+    const int32_t last = w->nd - 1;
+    int64_t at[OI_WINDOW_MAX] = {0};
+    memset(to, pad, f->plane);
     do {
-        bool together = true; /* all inside, one behind the other */
-        for (size_t j = 0; j < n; j++) {
-            int64_t at = 0;
-            bool inside = true;
-            for (int32_t i = 0; i < w->nd; i++) {
-                int64_t p = base[i][j] + tap[i] * w->dilation[i];
-                inside = inside && p >= 0 && p < w->in[i];
-                at = at * w->in[i] + p;
-            }
-            offset[j] = inside ? at : -1;
-            together = together && inside && at == offset[0] + (int64_t)j;
+        int64_t row = 0;
+        for (int32_t i = 0; i < w->nd; i++)
+            row = row * (w->in[i] + w->begin[i] + w->end[i]) + w->begin[i] + (i < last ? at[i] : 0);
+        memcpy(to + row, x, (size_t)w->in[last]);
+        x += w->in[last];
+    } while (oi_next_index(last, w->in, at));
+}
+
+/* The input under each tap for n places from `first` on: k rows of OI_BYTES_COLUMNS bytes. Places that lie one behind the
+ * other are copied by whole rows, from left to right: what a copy writes too much is overwritten by the next. */
+static void gather(const fast_state *f, const uint8_t *x, size_t first, size_t n, uint8_t *columns)
+{
+    const int32_t *place = f->place + first;
+    size_t start[RUNS], runs = 0;
+    for (size_t j = 0; j < n && runs <= RUNS; j++) {
+        if (j > 0 && place[j] == place[j - 1] + 1)
+            continue;
+        if (runs < RUNS)
+            start[runs] = j;
+        runs++;
+    }
+    if (n < OI_BYTES_COLUMNS)
+        memset(columns, 0, f->k * OI_BYTES_COLUMNS);
+    for (size_t c = 0; c < f->channels; c++, x += f->plane) {
+        for (size_t t = 0; t < f->taps; t++, columns += OI_BYTES_COLUMNS) {
+            const uint8_t *from = x + f->tap[t];
+            for (size_t i = 0; i < runs && runs <= RUNS; i++)
+                memcpy(columns + start[i], from + place[start[i]], OI_BYTES_COLUMNS);
+            for (size_t j = 0; j < n && runs > RUNS; j++)
+                columns[j] = from[place[j]];
         }
-        for (size_t c = 0; c < f->channels; c++) {
-            uint8_t *to = columns + (c * f->taps + row) * OI_BYTES_COLUMNS;
-            const uint8_t *from = x + c * f->pixels;
-            if (together) {
-                memcpy(to, from + offset[0], n);
-                continue;
-            }
-            for (size_t j = 0; j < n; j++)
-                to[j] = offset[j] < 0 ? pad : from[offset[j]];
-        }
-        row++;
-    } while (oi_next_index(w->nd, w->kernel, tap));
+    }
 }
 
 typedef struct {
@@ -272,8 +281,8 @@ static void multiply_panel(const fast_state *f, const conv_data *d, const uint8_
     uint8_t *columns = r->thread_workspace, *panel = columns + f->panel;
     int32_t *block = (int32_t *)(void *)(columns + f->block), w_zero[BLOCK_ROWS];
     const size_t rows = f->out_channels / f->groups;
-    gather(f, d->x + (image * f->groups + group) * f->channels * f->pixels, first, n, (uint8_t)d->x_zero, columns);
-    oi_bytes_pack_panel(f->k, n, columns, OI_BYTES_COLUMNS, f->x_signed, panel);
+    gather(f, d->x + (image * f->groups + group) * f->channels * f->plane, first, n, columns);
+    oi_bytes_pack_panel(f->k, OI_BYTES_COLUMNS, columns, OI_BYTES_COLUMNS, f->x_signed, panel);
     for (size_t i = 0; i < rows; i += BLOCK_ROWS) {
         const size_t some = rows - i < BLOCK_ROWS ? rows - i : BLOCK_ROWS, channel = group * rows + i;
         for (size_t t = 0; t < some; t++)
@@ -300,15 +309,21 @@ static oi_status run(const oi_run *r, uint32_t task)
 {
     const fast_state *f = r->step->state;
     const conv_inputs in = inputs_of(r->step->op);
-    const uint32_t packing = f->weights ? 0 : (uint32_t)f->groups;
-    if (task < packing) {
-        pack_weights(f, r->in[in.w], task, r->workspace);
+    const size_t planes = f->images * f->groups * f->channels, packing = planes + (f->weights ? 0 : f->groups);
+    const void *x_zero = in.x_zero < r->step->nin ? r->in[in.x_zero] : NULL;
+    uint8_t *room = r->workspace, *input = room + f->input;
+    conv_data d = {.x = input, .x_zero = x_zero ? byte_of(f->x_signed, x_zero, 0) : 0,
+                   .w_zero = in.w_zero < r->step->nin ? r->in[in.w_zero] : NULL, .quantized = r->step->op == &oi_op_QLinearConv};
+    if (task < planes) {
+        pad_plane(f, (const uint8_t *)r->in[0] + task * (size_t)oi_dims_count(f->window.nd, f->window.in), (uint8_t)d.x_zero,
+                  input + task * f->plane);
         return ONNX_INFER_OK;
     }
-    const uint8_t *weights = f->weights ? f->weights : r->workspace;
-    const void *x_zero = in.x_zero < r->step->nin ? r->in[in.x_zero] : NULL;
-    conv_data d = {.x = r->in[0], .x_zero = x_zero ? byte_of(f->x_signed, x_zero, 0) : 0,
-                   .w_zero = in.w_zero < r->step->nin ? r->in[in.w_zero] : NULL, .quantized = r->step->op == &oi_op_QLinearConv};
+    if (task < packing) {
+        pack_weights(f, r->in[in.w], task - planes, room);
+        return ONNX_INFER_OK;
+    }
+    const uint8_t *weights = f->weights ? f->weights : room;
     if (d.quantized) {
         d.y_signed = r->step->out[0].dtype == ONNX_INFER_INT8;
         d.y_zero = byte_of(d.y_signed, r->in[7], 0);
@@ -349,12 +364,46 @@ static bool acceptable(const oi_step *step, const conv_inputs *in, size_t out_ch
     return is_byte(x) && is_byte(w) && x->rank >= 3 && w->rank == x->rank;
 }
 
+/* Where places and taps begin in a padded channel; false where that is too large for this path. */
+static bool lay_out(fast_state *f, oi_arena *arena, oi_status *status)
+{
+    const oi_window *w = &f->window;
+    int64_t size[OI_WINDOW_MAX], at[OI_WINDOW_MAX] = {0}, plane = 1;
+    for (int32_t i = 0; i < w->nd; i++) {
+        size[i] = w->in[i] + w->begin[i] + w->end[i];
+        if (!oi_mul_i64(plane, size[i], &plane) || plane > INT32_MAX)
+            return false;
+    }
+    int32_t *place = oi_arena_array(arena, f->places, sizeof *place), *tap = oi_arena_array(arena, f->taps, sizeof *tap);
+    *status = place && tap ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    if (*status)
+        return false;
+    for (size_t n = 0; n < f->places; n++, oi_next_index(w->nd, w->out, at)) {
+        int64_t to = 0;
+        for (int32_t i = 0; i < w->nd; i++)
+            to = to * size[i] + at[i] * w->stride[i];
+        place[n] = (int32_t)to;
+    }
+    memset(at, 0, sizeof at);
+    for (size_t n = 0; n < f->taps; n++, oi_next_index(w->nd, w->kernel, at)) {
+        int64_t to = 0;
+        for (int32_t i = 0; i < w->nd; i++)
+            to = to * size[i] + at[i] * w->dilation[i];
+        tap[n] = (int32_t)to;
+    }
+    f->plane = (size_t)plane;
+    f->place = place;
+    f->tap = tap;
+    return true;
+}
+
 static oi_status prepare(oi_prepare *p)
 {
     oi_step *step = p->step;
     const oi_conv_attr *a = step->attr;
     const conv_inputs in = inputs_of(step->op);
     const oi_tensor *x = &step->in[0], *w = &step->in[in.w];
+    oi_status status = ONNX_INFER_OK;
     int64_t oc;
     if (!acceptable(step, &in, (size_t)w->dim[0]) || oi_tensor_count(&step->out[0]) == 0 || oi_tensor_count(w) == 0)
         return ONNX_INFER_OK;
@@ -367,39 +416,44 @@ static oi_status prepare(oi_prepare *p)
     const int32_t nd = f->window.nd;
     f->kernels = p->target->kernels;
     f->images = (size_t)x->dim[0], f->channels = (size_t)w->dim[1], f->out_channels = (size_t)oc, f->groups = (size_t)a->group;
-    f->taps = (size_t)oi_dims_count(nd, f->window.kernel), f->pixels = (size_t)oi_dims_count(nd, f->window.in);
-    f->places = (size_t)oi_dims_count(nd, f->window.out), f->k = f->channels * f->taps;
+    f->taps = (size_t)oi_dims_count(nd, f->window.kernel), f->places = (size_t)oi_dims_count(nd, f->window.out);
+    f->k = f->channels * f->taps;
     f->x_signed = x->dtype == ONNX_INFER_INT8, f->w_signed = w->dtype == ONNX_INFER_INT8;
     f->w_zero_many = in.w_zero < step->nin && step->in[in.w_zero].dtype && oi_tensor_count(&step->in[in.w_zero]) > 1;
     f->w_scale_many = step->op == &oi_op_QLinearConv && oi_tensor_count(&step->in[4]) > 1;
+    if (f->k > INT32_MAX / 64 || !lay_out(f, p->arena, &status))
+        return status;
     f->depth = oi_bytes_depth(f->k);
     f->sums = (f->out_channels * f->depth + 63) / 64 * 64;
     f->panels = (f->places + OI_BYTES_COLUMNS - 1) / OI_BYTES_COLUMNS;
     const size_t products = f->out_channels / f->groups * f->k * OI_BYTES_COLUMNS, most = TASK_PRODUCTS / (products ? products : 1);
     f->chunk = most < 1 ? 1 : most < f->panels ? most : f->panels;
     f->chunks = (f->panels + f->chunk - 1) / f->chunk;
-    size_t tasks, bytes = f->sums + f->out_channels * sizeof(int32_t);
-    if (f->k > INT32_MAX / 64 || !oi_mul_size(f->images * f->groups, f->chunks, &tasks) || tasks > INT32_MAX / 2 || f->groups > INT32_MAX / 2)
+    const size_t planes = f->images * f->groups * f->channels, packed = f->sums + f->out_channels * sizeof(int32_t);
+    size_t tasks, bytes, packing = planes;
+    if (!oi_mul_size(f->images * f->groups, f->chunks, &tasks) || tasks > INT32_MAX / 4 || planes > INT32_MAX / 4 ||
+        !oi_mul_size(planes, f->plane, &bytes) || !oi_add_size(bytes, SPARE, &bytes))
         return ONNX_INFER_OK;
     if (w->data) {
-        uint8_t *to = oi_arena_mem(p->arena, bytes);
+        uint8_t *to = oi_arena_mem(p->arena, packed);
         if (!to)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         for (size_t g = 0; g < f->groups; g++)
             pack_weights(f, w->data, g, to);
         f->weights = to;
     } else {
-        step->workspace = bytes;
-        step->phases = 2;
-        step->phase_end[0] = (uint32_t)f->groups;
-        step->phase_end[1] = (uint32_t)(f->groups + tasks);
+        f->input = (packed + 63) / 64 * 64;
+        packing += f->groups;
     }
-    f->panel = (f->k * OI_BYTES_COLUMNS + 63) / 64 * 64;
+    step->workspace = f->input + bytes;
+    step->phases = 2;
+    step->phase_end[0] = (uint32_t)packing;
+    step->phase_end[1] = step->n_tasks = (uint32_t)(packing + tasks);
+    f->panel = (f->k * OI_BYTES_COLUMNS + SPARE + 63) / 64 * 64;
     f->block = f->panel + (oi_bytes_panel_size(f->k) + 63) / 64 * 64;
     step->thread_workspace = f->block + BLOCK_ROWS * OI_BYTES_COLUMNS * sizeof(int32_t);
     step->kernel = "bytes";
     step->state = f;
-    step->n_tasks = f->weights ? (uint32_t)tasks : step->phase_end[1];
     step->flops = 2 * (uint64_t)f->images * f->out_channels * f->places * f->k;
     step->run = run;
     return ONNX_INFER_OK;

@@ -283,8 +283,9 @@ typedef struct {
     const uint8_t *packed;    /* of a constant B; NULL: phase 0 packs into the workspace */
     size_t panel_size, panels; /* of one matrix B */
     size_t matrices;          /* different ones in B */
+    size_t lefts;             /* different matrices A */
     size_t blocks, chunk, chunks; /* blocks of rows; panels of a task, tasks along them */
-    size_t depth, sums, block;    /* of the thread's workspace: bytes of a packed row; where sums and results begin */
+    size_t depth, sums, rights; /* of the workspace: bytes of a packed row of A; where A's sums and the panels begin */
 } fast_state;
 
 static void pack_panel(const fast_state *f, const void *b, size_t index, uint8_t *to)
@@ -305,26 +306,33 @@ static oi_status run(const oi_run *r, uint32_t task)
     const fast_state *f = r->step->state;
     const product_state *p = &f->p;
     const product_data d = data_of(p, r->step->nin, r->in, r->out[0]);
-    const uint32_t packing = f->packed ? 0 : (uint32_t)(f->matrices * f->panels);
+    const size_t m = (size_t)p->s.m, k = (size_t)p->s.k, left_tasks = f->lefts * f->blocks;
+    const size_t packing = left_tasks + (f->packed ? 0 : f->matrices * f->panels);
+    uint8_t *room = r->workspace;
+    int32_t *left_sums = (int32_t *)(void *)(room + f->sums);
+    if (task < left_tasks) {
+        const size_t first = task / f->blocks * m + task % f->blocks * BLOCK_ROWS, rest = m - task % f->blocks * BLOCK_ROWS;
+        oi_bytes_pack_a(rest < BLOCK_ROWS ? rest : BLOCK_ROWS, k, (const uint8_t *)d.a + first * k, k, p->a_type == ONNX_INFER_INT8,
+                        room + first * f->depth, left_sums + first);
+        return ONNX_INFER_OK;
+    }
     if (task < packing) {
-        pack_panel(f, d.b, task, r->workspace);
+        pack_panel(f, d.b, task - left_tasks, room + f->rights);
         return ONNX_INFER_OK;
     }
     const size_t work = task - packing, batch = work / (f->blocks * f->chunks), first = work / f->chunks % f->blocks * BLOCK_ROWS;
-    const size_t rows = (size_t)p->s.m - first < BLOCK_ROWS ? (size_t)p->s.m - first : BLOCK_ROWS, k = (size_t)p->s.k;
+    const size_t rows = m - first < BLOCK_ROWS ? m - first : BLOCK_ROWS, row = p->s.a_offset[batch] / k + first;
     const size_t from = work % f->chunks * f->chunk, end = from + f->chunk < f->panels ? from + f->chunk : f->panels;
-    const uint8_t *panels = f->packed ? f->packed : r->workspace;
-    uint8_t *a = r->thread_workspace;
-    int32_t *sums = (int32_t *)(void *)(a + f->sums), *block = (int32_t *)(void *)(a + f->block), a_zero[BLOCK_ROWS], b_zero[OI_BYTES_COLUMNS];
+    const uint8_t *panels = f->packed ? f->packed : room + f->rights;
+    int32_t *block = r->thread_workspace, a_zero[BLOCK_ROWS], b_zero[OI_BYTES_COLUMNS];
     float factor[OI_BYTES_COLUMNS];
-    panels += p->s.b_offset[batch] / ((size_t)p->s.k * (size_t)p->s.n) * f->panels * f->panel_size;
-    oi_bytes_pack_a(rows, k, (const uint8_t *)d.a + p->s.a_offset[batch] + first * k, k, p->a_type == ONNX_INFER_INT8, a, sums);
+    panels += p->s.b_offset[batch] / (k * (size_t)p->s.n) * f->panels * f->panel_size;
     zeros(p->a_type, d.a_zero, p->a_zero_rows, (int64_t)first, (int64_t)rows, a_zero);
     for (size_t i = from; i < end; i++) {
         const int64_t column = (int64_t)i * OI_BYTES_COLUMNS, left = p->s.n - column, n = left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS;
         memset(b_zero, 0, sizeof b_zero);
         zeros(p->b_type, d.b_zero, p->b_zero_columns, column, n, b_zero);
-        const oi_bytes_args args = {.m = rows, .k = k, .a = a, .a_sums = sums, .panel = panels + i * f->panel_size,
+        const oi_bytes_args args = {.m = rows, .k = k, .a = room + row * f->depth, .a_sums = left_sums + row, .panel = panels + i * f->panel_size,
                                     .a_signed = p->a_type == ONNX_INFER_INT8, .b_signed = p->b_type == ONNX_INFER_INT8, .a_zero = a_zero,
                                     .a_zero_step = 1, .b_zero = b_zero, .b_zero_step = 1, .c = block, .ldc = OI_BYTES_COLUMNS};
         oi_bytes_multiply(f->kernels, &args);
@@ -369,9 +377,15 @@ static oi_status prepare(oi_prepare *q)
     f->chunk = TASK_PRODUCTS / products < 1 ? 1 : TASK_PRODUCTS / products < f->panels ? TASK_PRODUCTS / products : f->panels;
     f->chunks = (f->panels + f->chunk - 1) / f->chunk;
     bool fits_all = oi_mul_size(f->matrices * f->panels, f->panel_size, &packed) && oi_mul_size(f->p.s.batch * f->blocks, f->chunks, &tasks) &&
-                    tasks < INT32_MAX && f->matrices * f->panels < INT32_MAX / 2;
+                    tasks < INT32_MAX / 2 && f->matrices * f->panels < INT32_MAX / 2;
     if (!fits_all)
         return ONNX_INFER_OK;
+    const oi_tensor *a = in[inputs_of(step->op).a];
+    f->lefts = (size_t)oi_tensor_count(a) / (m * k);
+    f->sums = (f->lefts * m * f->depth + 63) / 64 * 64;
+    f->rights = f->sums + (f->lefts * m * sizeof(int32_t) + 63) / 64 * 64;
+    size_t packing = f->lefts * f->blocks;
+    step->workspace = f->rights;
     if (b->data) {
         uint8_t *to = oi_arena_mem(q->arena, packed);
         if (!to)
@@ -380,18 +394,16 @@ static oi_status prepare(oi_prepare *q)
             pack_panel(f, b->data, i, to);
         f->packed = to;
     } else {
-        step->workspace = packed;
-        step->phases = 2;
-        step->phase_end[0] = (uint32_t)(f->matrices * f->panels);
-        step->phase_end[1] = (uint32_t)(f->matrices * f->panels + tasks);
+        packing += f->matrices * f->panels;
+        step->workspace += packed;
     }
-    const size_t rows = m < BLOCK_ROWS ? m : BLOCK_ROWS;
-    f->sums = (rows * f->depth + 63) / 64 * 64;
-    f->block = f->sums + (BLOCK_ROWS * sizeof(int32_t) + 63) / 64 * 64;
-    step->thread_workspace = f->block + rows * OI_BYTES_COLUMNS * sizeof(int32_t);
+    step->phases = 2;
+    step->phase_end[0] = (uint32_t)packing;
+    step->phase_end[1] = (uint32_t)(packing + tasks);
+    step->thread_workspace = (m < BLOCK_ROWS ? m : BLOCK_ROWS) * OI_BYTES_COLUMNS * sizeof(int32_t);
     step->kernel = "bytes";
     step->state = f;
-    step->n_tasks = f->packed ? (uint32_t)tasks : step->phase_end[1];
+    step->n_tasks = step->phase_end[1];
     step->flops = 2 * (uint64_t)f->p.s.batch * m * n * k;
     step->run = run;
     return ONNX_INFER_OK;
