@@ -210,6 +210,7 @@ typedef struct onnx_infer_event {
     uint64_t flops;     /* multiplications and additions; 0 when not counted */
     uint64_t bytes;     /* of inputs and outputs */
     int32_t tasks;      /* parts that threads can take */
+    int32_t thread;     /* that gave the step to the others: 0, the run's own */
 } onnx_infer_event;
 
 /* An operator of the caller's own. The strings are copied; `user` and the functions must outlive everything loaded with the
@@ -252,6 +253,21 @@ ONNX_INFER_API int32_t onnx_infer_max_opset(const char *domain) ONNX_INFER_NOEXC
 ONNX_INFER_API size_t onnx_infer_op_count(void) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const char *onnx_infer_op_name(size_t i) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const char *onnx_infer_op_domain(size_t i) ONNX_INFER_NOEXCEPT;
+/* 1: the operator is in this build in the form of this opset version of its domain, for the element types that the standard
+ * allows, on the backend (NULL: on any). onnx_infer_model_peek_file says it of all nodes of a model. */
+ONNX_INFER_API int32_t onnx_infer_op_supported(const char *domain, const char *op, int32_t opset,
+                                               const char *backend) ONNX_INFER_NOEXCEPT;
+/* Backends of this build; NULL past the end. */
+ONNX_INFER_API size_t onnx_infer_backend_count(void) ONNX_INFER_NOEXCEPT;
+ONNX_INFER_API const char *onnx_infer_backend_name(size_t i) ONNX_INFER_NOEXCEPT;
+/* OK where the backend can be used on this machine; the record says why it cannot. Errors: INVALID_ARGUMENT, BACKEND_UNAVAILABLE. */
+ONNX_INFER_API onnx_infer_status onnx_infer_backend_probe(const char *name) ONNX_INFER_NOEXCEPT;
+/* What this build was made for and by, for reports. */
+ONNX_INFER_API const char *onnx_infer_build_info(void) ONNX_INFER_NOEXCEPT;
+/* Who hears of options made from now on, and of loads without any, until they say otherwise (onnx_infer_options_set_log);
+ * fn NULL: nobody. Where nothing is set and the environment has ONNX_INFER_LOG ("error", "warning", "info", "debug"),
+ * messages go to standard error. Any thread. Errors: INVALID_ARGUMENT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_set_log(onnx_infer_log_fn fn, void *user, onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
 /* CPUs that this process may use: its affinity and its container's quota. At least 1. */
 ONNX_INFER_API int32_t onnx_infer_default_threads(void) ONNX_INFER_NOEXCEPT;
 /* The best instruction set of this CPU that this build has kernels for: "generic", "sse2", "avx2", "avx512", "neon". */
@@ -332,6 +348,25 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_opti
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
                                                             onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
 
+/* Replaces a constant of the model's graph, or the default of an input, by name; type and shape stay. The tensor's memory
+ * is shared and must not change while a model lives that was loaded so; a name that the model does not have fails the load
+ * with NOT_FOUND. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, TYPE_MISMATCH. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_initializer(onnx_infer_options *o, const char *name,
+                                                                    const onnx_infer_value *v) ONNX_INFER_NOEXCEPT;
+/* A file of external data in memory, by the location that the model names; looked at before files and readers. fn NULL: the n
+ * bytes are copied; else they are borrowed until fn(user, p), when the last user is gone. A location twice is refused.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_add_external(onnx_infer_options *o, const char *location, const void *p, size_t n,
+                                                                 onnx_infer_free_fn fn, void *user) ONNX_INFER_NOEXCEPT;
+/* Makes these values of the model's graph, inner ones too, its outputs, in this order, and loads only what they need: of
+ * operators that are not in this build elsewhere nothing is said. n 0: the model's own again. A name that is no value of the
+ * graph fails the load with NOT_FOUND. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_outputs(onnx_infer_options *o, size_t n,
+                                                                const char *const *names) ONNX_INFER_NOEXCEPT;
+/* The setters by text, for configuration files: "level", "threads", "deterministic", "backend", "cpu_isa", "op_library" (a
+ * path), "limit.NAME", "symbol.NAME". NOT_FOUND: no such key.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, BACKEND_UNAVAILABLE, BACKEND, IO. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set(onnx_infer_options *o, const char *key, const char *value) ONNX_INFER_NOEXCEPT;
 /* An operator of the caller's own, looked at before those of this build and before functions of the model. An operator may
  * have several definitions for versions that do not overlap. Refused where they do, where the definition is not whole, or
  * replaces an operator of this build without ONNX_INFER_OP_OVERRIDE. Counts for models loaded with the options.
@@ -363,25 +398,30 @@ ONNX_INFER_API void onnx_infer_pool_release(onnx_infer_pool *p) ONNX_INFER_NOEXC
 /* Loads and checks a model. The file is mapped and its weights are used in place: it must not change while the model
  * lives. External data is looked for beside the file and never outside its folder.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
- * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* fn NULL: the bytes are copied. Else they are borrowed until fn(user, p) is called, when the last user is gone.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
- * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, void *user,
                                                               const onnx_infer_options *o,
                                                               onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* The struct is copied; `close` is called when the model is gone. On failure the reader stays the caller's, unclosed.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
- * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, LIMIT. */
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_reader *r, const onnx_infer_options *o,
                                                               onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* Reads the graph although operators or types in it are unsupported: ports, metadata and onnx_infer_model_issue
  * answer; a plan of a model with issues fails. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL,
- * UNSUPPORTED_VERSION, CANCELLED, LIMIT. */
+ * UNSUPPORTED_VERSION, NOT_FOUND, CANCELLED, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
+/* A model of its own in which the sizes that the options fix by onnx_infer_options_set_symbol and _set_input_shape are fixed in
+ * inputs, outputs and between; it shares the constants of m, which it retains.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, SHAPE_MISMATCH, INVALID_MODEL. */
+ONNX_INFER_API onnx_infer_status onnx_infer_model_specialize(onnx_infer_model *m, const onnx_infer_options *o,
+                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* Writes the model as ONNX: functions inlined, operators in their form of opset 21 or of a newer one that it has, sizes that
  * the options (may be NULL) fix by onnx_infer_options_set_symbol and _set_input_shape fixed; unless their level is 0 also simplified:
  * constants and shape arithmetic folded, patterns replaced by the operators that they stand for. It does not depend on the
@@ -411,7 +451,9 @@ ONNX_INFER_API int64_t onnx_infer_model_output_index(const onnx_infer_model *m, 
 /* Names of the dimensions that inputs leave open. */
 ONNX_INFER_API size_t onnx_infer_model_symbol_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API const char *onnx_infer_model_symbol(const onnx_infer_model *m, size_t i) ONNX_INFER_NOEXCEPT;
-/* "producer_name", "producer_version", "graph_name", "doc", "domain", "version", "ir_version"; NULL for another key. */
+/* "producer_name", "producer_version", "graph_name", "doc", "domain", "version", "ir_version"; "xxh128": the XXH3-128 of
+ * the model's bytes and the external data that it names, in hexadecimal, which reads them all when it is first asked for;
+ * NULL for another key. */
 ONNX_INFER_API const char *onnx_infer_model_property(const onnx_infer_model *m, const char *key) ONNX_INFER_NOEXCEPT;
 /* How many domains the model imports. */
 ONNX_INFER_API size_t onnx_infer_model_opset_count(const onnx_infer_model *m) ONNX_INFER_NOEXCEPT;
@@ -594,6 +636,9 @@ ONNX_INFER_API void onnx_infer_profile_free(onnx_infer_profile *p) ONNX_INFER_NO
 ONNX_INFER_API size_t onnx_infer_profile_count(const onnx_infer_profile *p) ONNX_INFER_NOEXCEPT;
 /* Errors: INVALID_ARGUMENT, NOT_FOUND. */
 ONNX_INFER_API onnx_infer_status onnx_infer_profile_get(const onnx_infer_profile *p, size_t i, onnx_infer_event *out) ONNX_INFER_NOEXCEPT;
+/* Writes it as a trace that browsers and Perfetto show (trace events in JSON): an event a step, with its kernel, operations and
+ * bytes. Errors: INVALID_ARGUMENT, IO. */
+ONNX_INFER_API onnx_infer_status onnx_infer_profile_json(const onnx_infer_profile *p, const onnx_infer_writer *w) ONNX_INFER_NOEXCEPT;
 
 /* --- values: one writer or many readers ------------------------------------------------------------------------ */
 

@@ -306,6 +306,22 @@ protected:
 private:
     std::optional<error> failure_;
 };
+/* A writer's function: appends to the vector at `user`. */
+inline int append_bytes(void *user, const void *p, std::size_t n) noexcept
+{
+    auto *to = static_cast<std::vector<std::uint8_t> *>(user);
+    const auto *from = static_cast<const std::uint8_t *>(p);
+#if !defined(ONNX_INFER_NO_EXCEPTIONS)
+    try {
+        to->insert(to->end(), from, from + n);
+    } catch (...) {
+        return -1;
+    }
+#else
+    to->insert(to->end(), from, from + n);
+#endif
+    return 0;
+}
 } // namespace detail
 
 /* --- version and capability ------------------------------------------------------------------------------------------ */
@@ -316,6 +332,28 @@ inline std::int32_t max_ir_version() { return onnx_infer_max_ir_version(); }
 inline std::int32_t max_opset(const std::string &domain = "") { return onnx_infer_max_opset(domain.c_str()); }
 inline std::int32_t default_threads() { return onnx_infer_default_threads(); }
 inline std::string_view cpu_isa() { return onnx_infer_cpu_isa(); }
+inline std::string_view build_info() { return onnx_infer_build_info(); }
+/* The operator is in this build, on this backend ("": on any). */
+inline bool op_supported(const std::string &domain, const std::string &op, std::int32_t opset, const std::string &backend = "")
+{
+    return onnx_infer_op_supported(domain.c_str(), op.c_str(), opset, backend.empty() ? nullptr : backend.c_str()) != 0;
+}
+inline std::vector<std::string_view> backends()
+{
+    std::vector<std::string_view> all;
+    for (std::size_t i = 0; i < onnx_infer_backend_count(); i++)
+        all.emplace_back(onnx_infer_backend_name(i));
+    return all;
+}
+inline outcome<void> backend_probe(const std::string &name) { return detail::finish(onnx_infer_backend_probe(name.c_str())); }
+/* fn(level, text) hears of options made from now on; it must outlive them. */
+template <class F> outcome<void> set_log(F &fn, onnx_infer_log_level level = ONNX_INFER_LOG_WARNING)
+{
+    return detail::finish(onnx_infer_set_log(
+        [](void *user, onnx_infer_log_level l, const char *message) { (*static_cast<F *>(user))(l, std::string_view(message)); },
+        &fn, level));
+}
+inline void reset_log() { static_cast<void>(onnx_infer_set_log(nullptr, nullptr, ONNX_INFER_LOG_ERROR)); }
 struct OperatorName {
     std::string_view domain, name;
 };
@@ -582,6 +620,14 @@ public:
         onnx_infer_status status = onnx_infer_profile_get(get(), i, &e);
         return detail::finish(status, [&] { return e; });
     }
+    /* As a trace that browsers show. */
+    outcome<std::string> json() const
+    {
+        std::vector<std::uint8_t> bytes;
+        onnx_infer_writer w = {sizeof w, &bytes, detail::append_bytes};
+        onnx_infer_status status = onnx_infer_profile_json(get(), &w);
+        return detail::finish(status, [&] { return std::string(bytes.begin(), bytes.end()); });
+    }
 
 private:
     using owned::owned;
@@ -801,6 +847,29 @@ public:
     /* A shared library that exports onnx_infer_register_ops. */
     Options &op_library(const std::string &path) { return note(onnx_infer_options_add_op_library(get(), path.c_str())); }
     /* fn(done, total) returns false to stop. It outlives the calls that take these options and does not throw. */
+    /* A setter by text: "threads", "limit.nodes" ... */
+    Options &set(const std::string &key, const std::string &value)
+    {
+        return note(onnx_infer_options_set(get(), key.c_str(), value.c_str()));
+    }
+    /* Replaces a constant of the model. */
+    Options &initializer(const std::string &name, const Value &v)
+    {
+        return note(onnx_infer_options_set_initializer(get(), name.c_str(), v.get()));
+    }
+    /* A file of external data; the bytes are copied. */
+    Options &external(const std::string &location, const void *bytes, std::size_t n)
+    {
+        return note(onnx_infer_options_add_external(get(), location.c_str(), bytes, n, nullptr, nullptr));
+    }
+    /* Values of the graph that are to be the outputs. */
+    Options &outputs(span<const std::string> names)
+    {
+        std::vector<const char *> list;
+        for (const std::string &name : names)
+            list.push_back(name.c_str());
+        return note(onnx_infer_options_set_outputs(get(), list.size(), list.data()));
+    }
     template <class F> Options &progress(F &fn)
     {
         return note(onnx_infer_options_set_progress(
@@ -850,22 +919,6 @@ template <class O, class Call> outcome<void> with(const O *o, Call call)
         return *o->failure();
 #endif
     return finish(call(o ? o->get() : nullptr));
-}
-/* A writer's function: appends to the vector at `user`. */
-inline int append_bytes(void *user, const void *p, std::size_t n) noexcept
-{
-    auto *to = static_cast<std::vector<std::uint8_t> *>(user);
-    const auto *from = static_cast<const std::uint8_t *>(p);
-#if !defined(ONNX_INFER_NO_EXCEPTIONS)
-    try {
-        to->insert(to->end(), from, from + n);
-    } catch (...) {
-        return -1;
-    }
-#else
-    to->insert(to->end(), from, from + n);
-#endif
-    return 0;
 }
 inline std::string utf8(const char *path) { return path; }
 inline std::string utf8(const std::string &path) { return path; }
@@ -995,6 +1048,13 @@ public:
     /* Takes a reference of its own. */
     static Model of(onnx_infer_model *m) { return Model(onnx_infer_model_retain(m)); }
 
+    /* A model of its own with the sizes that the options fix. */
+    outcome<Model> specialize(const Options &o) const
+    {
+        return make(&o, [&](const onnx_infer_options *c, onnx_infer_model **out) {
+            return onnx_infer_model_specialize(get(), c, out);
+        });
+    }
     /* Writes the model, simplified unless the options' level is 0, as ONNX; sizes that the options fix are fixed. */
     template <class Path> outcome<void> save(const Path &path, const Options *o = nullptr) const
     {

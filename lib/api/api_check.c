@@ -12,3 +12,10 @@ oi_status oi_api_copy_out(void *to, const void *from, size_t bytes)
     memcpy(to, &theirs, sizeof theirs);
     return ONNX_INFER_OK;
 }
+
+oi_status oi_api_check_writer(const onnx_infer_writer *w)
+{
+    OI_FAIL_IF(w->struct_size < sizeof *w, ONNX_INFER_E_INVALID_ARGUMENT, "struct_size is %zu, expected %zu", w->struct_size, sizeof *w);
+    OI_FAIL_IF(!w->write, ONNX_INFER_E_INVALID_ARGUMENT, "the writer has no function write");
+    return ONNX_INFER_OK;
+}

@@ -11,4 +11,7 @@
  * both, says how large the caller's is and stays as it was. ONNX_INFER_E_INVALID_ARGUMENT if it is less than a size. */
 oi_status oi_api_copy_out(void *to, const void *from, size_t bytes);
 
+/* ONNX_INFER_E_INVALID_ARGUMENT unless the struct is whole. */
+oi_status oi_api_check_writer(const onnx_infer_writer *w);
+
 #endif

@@ -2,6 +2,8 @@
 #include "api/api_check.h"
 #include "runtime/session.h"
 
+#include <string.h>
+
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
@@ -44,6 +46,64 @@ const char *onnx_infer_op_domain(size_t i)
     size_t n;
     const oi_op *const *table = oi_op_table(&n);
     return i < n ? table[i]->domain : NULL;
+}
+
+int32_t onnx_infer_op_supported(const char *domain, const char *op, int32_t opset, const char *backend)
+{
+    const oi_op *found = op ? oi_op_find(domain ? domain : "", op) : NULL;
+    if (!found || (found->flags & OI_OP_LOWERED_ONLY) || opset < found->since || opset > oi_op_newest_opset(found->domain))
+        return 0;
+    if (found->deprecated && opset >= found->deprecated)
+        return 0;
+    return !backend || onnx_infer_backend_probe(backend) == ONNX_INFER_OK;
+}
+
+size_t onnx_infer_backend_count(void)
+{
+    return 1;
+}
+
+const char *onnx_infer_backend_name(size_t i)
+{
+    return i == 0 ? "cpu" : NULL;
+}
+
+onnx_infer_status onnx_infer_backend_probe(const char *name)
+{
+    OI_NEED(name);
+    OI_FAIL_IF(strcmp(name, "cpu") != 0, ONNX_INFER_E_BACKEND_UNAVAILABLE, "no backend is called '%s' in this build; there is cpu", name);
+    return ONNX_INFER_OK;
+}
+
+#if defined(__clang__)
+#define COMPILER "clang " TEXT(__clang_major__) "." TEXT(__clang_minor__)
+#elif defined(__GNUC__)
+#define COMPILER "gcc " TEXT(__GNUC__) "." TEXT(__GNUC_MINOR__)
+#else
+#define COMPILER "an unknown compiler"
+#endif
+#if defined(__x86_64__)
+#define MACHINE "x86_64"
+#elif defined(__aarch64__)
+#define MACHINE "aarch64"
+#elif defined(__riscv)
+#define MACHINE "riscv"
+#elif defined(__arm__)
+#define MACHINE "arm"
+#else
+#define MACHINE "unknown machine"
+#endif
+
+const char *onnx_infer_build_info(void)
+{
+    return MACHINE ", " COMPILER
+#if defined(__OPTIMIZE__)
+                   ", optimised"
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+                   ", address sanitizer"
+#endif
+        ;
 }
 
 int32_t onnx_infer_default_threads(void)

@@ -40,11 +40,12 @@ onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_
     return oi_model_load(&(oi_model_source){.path = path}, o, true, out);
 }
 
-static oi_status check_writer(const onnx_infer_writer *w)
+onnx_infer_status onnx_infer_model_specialize(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_model **out)
 {
-    OI_FAIL_IF(w->struct_size < sizeof *w, ONNX_INFER_E_INVALID_ARGUMENT, "struct_size is %zu, expected %zu", w->struct_size, sizeof *w);
-    OI_FAIL_IF(!w->write, ONNX_INFER_E_INVALID_ARGUMENT, "the writer has no function write");
-    return ONNX_INFER_OK;
+    OI_NEED(out);
+    *out = NULL;
+    OI_NEED(m);
+    return oi_model_specialize(m, o, out);
 }
 
 onnx_infer_status onnx_infer_model_save_onnx(const onnx_infer_model *m, const onnx_infer_options *o, const onnx_infer_writer *w,
@@ -53,9 +54,9 @@ onnx_infer_status onnx_infer_model_save_onnx(const onnx_infer_model *m, const on
     OI_NEED(m);
     OI_NEED(w);
     OI_FAIL_IF(!data != !location, ONNX_INFER_E_INVALID_ARGUMENT, "data and location go together; one of them is NULL");
-    OI_TRY(check_writer(w));
+    OI_TRY(oi_api_check_writer(w));
     if (data)
-        OI_TRY(check_writer(data));
+        OI_TRY(oi_api_check_writer(data));
     const oi_writer model = {w->user, w->write}, large = {data ? data->user : NULL, data ? data->write : NULL};
     return oi_model_save(m, o, &model, data ? &large : NULL, location);
 }
@@ -119,6 +120,8 @@ const char *onnx_infer_model_symbol(const onnx_infer_model *m, size_t i)
 
 const char *onnx_infer_model_property(const onnx_infer_model *m, const char *key)
 {
+    if (m && key && !strcmp(key, "xxh128"))
+        return oi_model_hash((onnx_infer_model *)(uintptr_t)m);
     for (uint32_t i = 0; m && key && i < m->file->nproperty; i++) {
         if (!strcmp(m->file->property[i].key, key))
             return m->file->property[i].value;

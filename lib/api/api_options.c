@@ -2,6 +2,8 @@
 #include "api/api_check.h"
 #include "runtime/session.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 onnx_infer_status onnx_infer_options_create(onnx_infer_options **out)
@@ -35,6 +37,110 @@ onnx_infer_status onnx_infer_options_set_input_shape(onnx_infer_options *o, cons
     OI_NEED(input);
     OI_NEED(dims || rank <= 0);
     return oi_options_set_input_shape(o, input, rank, dims);
+}
+
+onnx_infer_status onnx_infer_options_set_initializer(onnx_infer_options *o, const char *name, const onnx_infer_value *v)
+{
+    OI_NEED(o);
+    OI_NEED(name);
+    OI_NEED(v);
+    OI_FAIL_IF(v->kind != ONNX_INFER_TENSOR, ONNX_INFER_E_TYPE_MISMATCH, "initializer '%s' is given a value that is no tensor", name);
+    return oi_options_set_initializer(o, name, &v->tensor);
+}
+
+onnx_infer_status onnx_infer_options_add_external(onnx_infer_options *o, const char *location, const void *p, size_t n,
+                                                  onnx_infer_free_fn fn, void *user)
+{
+    oi_buffer *bytes;
+    OI_NEED(o);
+    OI_NEED(location);
+    OI_NEED(p || !n);
+    if (fn) {
+        OI_TRY(oi_buffer_wrap(NULL, (void *)(uintptr_t)p, n, NULL, NULL, &bytes));
+    } else {
+        OI_TRY(oi_buffer_create(NULL, n, &bytes));
+        if (n)
+            memcpy(oi_buffer_data(bytes), p, n);
+    }
+    oi_status st = oi_options_add_external(o, location, bytes);
+    if (st == ONNX_INFER_OK && fn)
+        oi_buffer_on_free(bytes, fn, user); /* only now: a failed call consumes nothing */
+    oi_buffer_release(bytes);
+    return st;
+}
+
+onnx_infer_status onnx_infer_options_set_outputs(onnx_infer_options *o, size_t n, const char *const *names)
+{
+    OI_NEED(o);
+    OI_NEED(names || !n);
+    return oi_options_set_outputs(o, n, names);
+}
+
+static oi_status to_number(const char *key, const char *value, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long n = strtoll(value, &end, 10);
+    OI_FAIL_IF(errno || end == value || *end, ONNX_INFER_E_INVALID_ARGUMENT, "'%s' is given '%s'; expected a whole number", key, value);
+    *out = n;
+    return ONNX_INFER_OK;
+}
+
+static oi_status to_int32(const char *key, const char *value, int32_t *out)
+{
+    int64_t n;
+    OI_TRY(to_number(key, value, &n));
+    OI_FAIL_IF(n < INT32_MIN || n > INT32_MAX, ONNX_INFER_E_INVALID_ARGUMENT, "'%s' is given '%s', which is out of range", key, value);
+    *out = (int32_t)n;
+    return ONNX_INFER_OK;
+}
+
+onnx_infer_status onnx_infer_options_set(onnx_infer_options *o, const char *key, const char *value)
+{
+    static const struct { const char *key; onnx_infer_status (*set)(onnx_infer_options *o, int32_t n); } numbers[] = {
+        {"level", onnx_infer_options_set_level},
+        {"threads", onnx_infer_options_set_threads},
+        {"deterministic", onnx_infer_options_set_deterministic},
+    };
+    static const struct { const char *key; onnx_infer_status (*set)(onnx_infer_options *o, const char *text); } texts[] = {
+        {"backend", onnx_infer_options_set_backend},
+        {"cpu_isa", onnx_infer_options_set_cpu_isa},
+        {"op_library", onnx_infer_options_add_op_library},
+    };
+    int64_t n;
+    int32_t small = 0;
+    OI_NEED(o);
+    OI_NEED(key);
+    OI_NEED(value);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (strcmp(numbers[i].key, key))
+            continue;
+        OI_TRY(to_int32(key, value, &small));
+        return numbers[i].set(o, small);
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!strcmp(texts[i].key, key))
+            return texts[i].set(o, value);
+    }
+    if (!strncmp(key, "limit.", 6)) {
+        OI_TRY(to_number(key, value, &n));
+        OI_FAIL_IF(n < 0, ONNX_INFER_E_INVALID_ARGUMENT, "'%s' is given %s", key, value);
+        return oi_options_set_limit(o, key + 6, (uint64_t)n);
+    }
+    if (!strncmp(key, "symbol.", 7)) {
+        OI_TRY(to_number(key, value, &n));
+        return oi_options_set_symbol(o, key + 7, n);
+    }
+    return oi_fail(ONNX_INFER_E_NOT_FOUND, "no option is called '%s'; there are level, threads, deterministic, backend, cpu_isa, "
+                   "op_library, limit.NAME and symbol.NAME", key);
+}
+
+onnx_infer_status onnx_infer_set_log(onnx_infer_log_fn fn, void *user, onnx_infer_log_level level)
+{
+    OI_FAIL_IF(level < ONNX_INFER_LOG_ERROR || level > ONNX_INFER_LOG_DEBUG, ONNX_INFER_E_INVALID_ARGUMENT,
+               "log level %d; expected 0 to 3", (int)level);
+    oi_options_set_process_log(&(oi_log){fn, user, level});
+    return ONNX_INFER_OK;
 }
 
 onnx_infer_status onnx_infer_options_add_op(onnx_infer_options *o, const onnx_infer_op_def *def)
@@ -86,9 +192,7 @@ onnx_infer_status onnx_infer_options_set_backend(onnx_infer_options *o, const ch
 {
     OI_NEED(o);
     OI_NEED(name);
-    OI_FAIL_IF(strcmp(name, "cpu") != 0, ONNX_INFER_E_BACKEND_UNAVAILABLE, "no backend is called '%s' in this build; there is cpu",
-               name);
-    return ONNX_INFER_OK;
+    return onnx_infer_backend_probe(name);
 }
 
 onnx_infer_status onnx_infer_options_set_cpu_isa(onnx_infer_options *o, const char *isa)

@@ -2,6 +2,7 @@
 #include "onnx/file.h"
 
 #include "base/checked.h"
+#include "onnx/model_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -206,6 +207,13 @@ static oi_status open_external(oi_source *source, const char *location, oi_bytes
 {
     const oi_alloc *a = source->alloc;
     OI_FAIL_IF(!location[0], ONNX_INFER_E_INVALID_MODEL, "external data without a location");
+    for (size_t i = 0; source->options && i < source->options->nmemory; i++) {
+        oi_buffer *bytes = source->options->memory[i].bytes;
+        if (strcmp(source->options->memory[i].location, location))
+            continue;
+        *out = (oi_bytes){.data = oi_buffer_data(bytes), .size = oi_buffer_bytes(bytes), .buf = oi_buffer_retain(bytes)};
+        return ONNX_INFER_OK;
+    }
     if (source->reader) {
         onnx_infer_reader r = {0};
         const onnx_infer_reader *of = source->reader;
@@ -255,6 +263,12 @@ oi_status oi_source_external(oi_source *source, const char *location, const oi_b
     source->external = x;
     *out = &x->bytes;
     return ONNX_INFER_OK;
+}
+
+void oi_source_next(const oi_source *source, const struct oi_external **at, const oi_bytes **bytes)
+{
+    *at = *at ? (*at)->next : source->external;
+    *bytes = *at ? &(*at)->bytes : NULL;
 }
 
 void oi_source_close(oi_source *source)

@@ -18,6 +18,7 @@ typedef struct {
     int folder;                       /* file descriptor of the model's folder; -1: none */
     const onnx_infer_reader *reader;  /* borrowed; NULL: none */
     struct oi_external *external;     /* files opened so far */
+    const struct oi_onnx_options *options; /* their files in memory come first; NULL: none */
 } oi_source;
 
 /* Maps the file. `source` is ready for oi_source_external afterwards; also to be closed after a failure. */
@@ -31,6 +32,8 @@ oi_status oi_source_reader(const oi_alloc *a, const onnx_infer_reader *r, oi_sou
 /* The file of external data that the model names: inside the model's folder only (no absolute path, no "..", no symbolic
  * link that leads out of it), or from the reader's open_external. Borrowed from the source; opened once. */
 oi_status oi_source_external(oi_source *source, const char *location, const oi_bytes **out);
+/* The files opened so far, one by one: start with *at NULL; NULL in *bytes after the last. */
+void oi_source_next(const oi_source *source, const struct oi_external **at, const oi_bytes **bytes);
 void oi_source_close(oi_source *source); /* buffers live on where tensors hold them */
 void oi_bytes_clear(oi_bytes *b);
 

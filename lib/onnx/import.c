@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 enum { MAX_ISSUES = 1000, MAX_WIRE_DEPTH = 16, WIRE_LEVELS_PER_GRAPH = 3, MESSAGES_PER_NODE = 16, NEWER_OPSETS = 4 };
 
@@ -191,6 +193,35 @@ static void clear_tensor(void *t)
     oi_tensor_clear(t);
 }
 
+oi_status oi_importer_override(oi_importer *im, const char *name, oi_tensor *t)
+{
+    for (size_t i = 0; i < im->o.noverride; i++) {
+        const oi_tensor *by = &im->o.override[i].tensor;
+        char have[200], want[200];
+        if (strcmp(im->o.override[i].name, name))
+            continue;
+        im->overridden[i] = true;
+        if (by->dtype != t->dtype || !oi_tensor_same_shape(by, t)) {
+            oi_fail(by->dtype != t->dtype ? ONNX_INFER_E_TYPE_MISMATCH : ONNX_INFER_E_SHAPE_MISMATCH,
+                    "initializer '%s' is %s %s, the options replace it by %s %s", name, oi_dtype_name(t->dtype),
+                    oi_dims_text(t->rank, t->dim, want, sizeof want), oi_dtype_name(by->dtype),
+                    oi_dims_text(by->rank, by->dim, have, sizeof have));
+            return oi_error_at_tensor(name);
+        }
+        oi_tensor_clear(t);
+        oi_tensor_share(t, by);
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status check_overrides(const oi_importer *im)
+{
+    for (size_t i = 0; i < im->o.noverride; i++)
+        OI_FAIL_IF(!im->overridden[i], ONNX_INFER_E_NOT_FOUND, "the options replace initializer '%s', which the model does not have",
+                   im->o.override[i].name);
+    return ONNX_INFER_OK;
+}
+
 static oi_status read_default(oi_importer *im, const OiOnnx__TensorProto *dense, const OiOnnx__SparseTensorProto *sparse,
                               oi_onnx_port *port)
 {
@@ -204,6 +235,11 @@ static oi_status read_default(oi_importer *im, const OiOnnx__TensorProto *dense,
     OI_TRY(oi_importer_issue(im, read));
     if (!t->buf)
         return ONNX_INFER_OK; /* an issue */
+    oi_status replaced = oi_importer_override(im, port->name, t);
+    if (replaced) {
+        oi_tensor_clear(t);
+        return oi_importer_issue(im, replaced);
+    }
     oi_status status = oi_arena_on_destroy(arena, clear_tensor, t);
     if (status)
         oi_tensor_clear(t);
@@ -249,10 +285,14 @@ static oi_status read_ports(oi_importer *im, const OiOnnx__GraphProto *p)
     oi_names_clear(&inputs);
     OI_TRY(status);
     for (uint32_t i = 0; i < g->noutput; i++, m->noutput++) {
-        out[i].name = oi_arena_text(g->arena, oi_text_or_empty(p->output[i]->name));
+        const OiOnnx__ValueInfoProto *info = NULL;
+        const char *name = im->o.output ? im->o.output[i] : oi_text_or_empty(p->output[i]->name);
+        for (size_t k = 0; k < p->n_output && !info; k++)
+            info = strcmp(oi_text_or_empty(p->output[k]->name), name) ? NULL : p->output[k];
+        out[i].name = oi_arena_text(g->arena, name);
         if (!out[i].name)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        if (oi_import_read_type(im, g, p->output[i]->type, &out[i].fact))
+        if (!info || oi_import_read_type(im, g, info->type, &out[i].fact))
             out[i].fact = oi_fact_unknown();
     }
     return ONNX_INFER_OK;
@@ -279,6 +319,9 @@ static oi_status import_all(oi_importer *im)
     OI_FAIL_IF(!p->graph, ONNX_INFER_E_PARSE, "the file has no graph; is it an ONNX model?");
     m->ir_version = p->ir_version;
     im->nodes_total = p->graph->n_node;
+    im->overridden = oi_arena_array(im->scratch, im->o.noverride + 1, sizeof *im->overridden);
+    if (!im->overridden)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(read_properties(m, p));
     OI_TRY(read_opsets(im, p));
     OI_TRY(oi_importer_issue(im, check_versions(im)));
@@ -288,6 +331,7 @@ static oi_status import_all(oi_importer *im)
     oi_scope_clear(&top);
     OI_TRY(status);
     OI_TRY(read_ports(im, p->graph));
+    OI_TRY(check_overrides(im));
     m->in_place = im->reader.in_place;
     m->copied = im->reader.copied;
     if (im->nissue && !im->o.keep_issues)
@@ -297,6 +341,39 @@ static oi_status import_all(oi_importer *im)
     m->issue = oi_arena_copy(m->graph->arena, im->issue, im->nissue * sizeof *im->issue);
     m->nissue = m->issue ? im->nissue : 0;
     return m->issue ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+}
+
+static void clear_bytes(void *bytes)
+{
+    oi_bytes_clear(bytes);
+}
+
+static oi_status keep_bytes(oi_onnx_model *m, oi_bytes *to, const oi_bytes *from)
+{
+    *to = *from;
+    OI_TRY(oi_arena_on_destroy(m->graph->arena, clear_bytes, to));
+    oi_buffer_retain(to->buf);
+    m->nsource++;
+    return ONNX_INFER_OK;
+}
+
+/* The bytes live as long as the model: its hash is asked for later, if at all. */
+static oi_status keep_source(oi_onnx_model *m, const oi_bytes *bytes, const oi_source *source)
+{
+    const struct oi_external *at = NULL;
+    const oi_bytes *external;
+    size_t n = 1;
+    for (oi_source_next(source, &at, &external); external; oi_source_next(source, &at, &external))
+        n++;
+    oi_bytes *list = oi_arena_array(m->graph->arena, n, sizeof *list);
+    if (!list)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    m->source = list;
+    OI_TRY(keep_bytes(m, list, bytes));
+    at = NULL;
+    for (oi_source_next(source, &at, &external); external; oi_source_next(source, &at, &external))
+        OI_TRY(keep_bytes(m, &list[m->nsource], external));
+    return ONNX_INFER_OK;
 }
 
 static oi_status load(const oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out)
@@ -320,6 +397,8 @@ static oi_status load(const oi_bytes *bytes, oi_source *source, const oi_onnx_op
     }
     if (!status)
         status = import_all(&im);
+    if (!status)
+        status = keep_source(im.model, bytes, source);
     oi_names_clear(&im.functions);
     oi_arena_destroy(im.scratch);
     if (status)
@@ -329,9 +408,21 @@ static oi_status load(const oi_bytes *bytes, oi_source *source, const oi_onnx_op
     return status;
 }
 
+void oi_onnx_hash(const oi_onnx_model *m, char text[33])
+{
+    XXH128_hash_t sum = {0, 0};
+    for (uint32_t i = 0; i < m->nsource; i++) {
+        XXH128_hash_t part = XXH3_128bits_withSeed(m->source[i].data, m->source[i].size, sum.low64 ^ sum.high64);
+        sum = part;
+        oi_buffer_drop_pages(m->source[i].buf, m->source[i].data, m->source[i].size);
+    }
+    snprintf(text, 33, "%016llx%016llx", (unsigned long long)sum.high64, (unsigned long long)sum.low64);
+}
+
 static oi_status finish(oi_status status, oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out)
 {
     static const oi_onnx_options defaults;
+    source->options = o;
     if (!status)
         status = load(bytes, source, o ? o : &defaults, out);
     oi_bytes_clear(bytes);

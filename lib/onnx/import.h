@@ -37,6 +37,7 @@ typedef struct {
     oi_tensor_reader reader;
     oi_names functions;      /* "domain\nname\noverload" to index in proto->functions */
     uint64_t nodes, nodes_total;
+    bool *overridden;        /* by override of the options: its constant was met */
     oi_error *issue;         /* in scratch while it grows */
     uint32_t nissue, issue_cap;
 } oi_importer;
@@ -45,6 +46,8 @@ typedef struct {
 /* Files the current error record among the issues and returns OK; hands statuses that end the load (memory, limits,
  * cancellation) on. */
 oi_status oi_importer_issue(oi_importer *im, oi_status status);
+/* Replaces the content of a constant of the model's graph where the options say so. */
+oi_status oi_importer_override(oi_importer *im, const char *name, oi_tensor *t);
 /* Version of the domain that the frame (NULL: the model) imports; -1: none. */
 int64_t oi_importer_opset(const oi_importer *im, const oi_frame *frame, const char *domain);
 static inline const char *oi_text_or_empty(const char *s) { return s ? s : ""; }

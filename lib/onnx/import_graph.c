@@ -29,6 +29,11 @@ static oi_status add_const(oi_importer *im, oi_scope *s, const char *name, oi_te
 {
     oi_value_id v;
     const char *full = prefixed(im, s, name);
+    oi_status replaced = s->g->outer || s->frame ? ONNX_INFER_OK : oi_importer_override(im, name, t);
+    if (replaced) {
+        oi_tensor_clear(t);
+        return replaced;
+    }
     oi_status status = full ? oi_graph_add_const(s->g, full, t, &v) : ONNX_INFER_E_OUT_OF_MEMORY;
     if (status) {
         oi_tensor_clear(t);
@@ -199,13 +204,21 @@ static oi_status import_constants(oi_importer *im, oi_scope *s, const OiOnnx__Gr
     return ONNX_INFER_OK;
 }
 
+static bool is_cut(const oi_importer *im, const oi_scope *s)
+{
+    return im->o.output && !s->g->outer && !s->frame;
+}
+
 static oi_status import_outputs(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
 {
-    for (size_t i = 0; i < p->n_output; i++) {
-        const char *name = oi_text_or_empty(p->output[i]->name);
+    bool cut = is_cut(im, s);
+    for (size_t i = 0; i < (cut ? im->o.noutput : p->n_output); i++) {
+        const char *name = cut ? im->o.output[i] : oi_text_or_empty(p->output[i]->name);
         oi_value_id v;
         bool found;
         OI_TRY(oi_scope_find(im, s, name, &v, &found));
+        OI_FAIL_IF(cut && (!found || v == OI_NONE), ONNX_INFER_E_NOT_FOUND,
+                   "the options make '%s' an output, which is no value of the model's graph", name);
         if (!found || v == OI_NONE) {
             oi_fail(ONNX_INFER_E_INVALID_MODEL, "output '%s' of the graph is made by no node", name);
             OI_TRY(oi_importer_issue(im, oi_error_at_tensor(name)));
@@ -233,6 +246,70 @@ static oi_status import_hints(oi_importer *im, oi_scope *s, size_t n, OiOnnx__Va
     return ONNX_INFER_OK;
 }
 
+typedef struct {
+    oi_names maker;    /* of each value: the node's index */
+    bool *needed;      /* by node */
+    size_t *todo, n;   /* nodes whose inputs are to be followed */
+} cut;
+
+static void need(cut *c, const char *name)
+{
+    const uint32_t *node = name[0] ? oi_names_find(&c->maker, name) : NULL;
+    if (node && !c->needed[*node]) {
+        c->needed[*node] = true;
+        c->todo[c->n++] = *node;
+    }
+}
+
+/* Names that a node reads, those of its graphs too: what they define themselves does no harm. The wire scan has bounded
+ * how deep they are. */
+static void need_inputs(cut *c, const OiOnnx__NodeProto *p)
+{
+    for (size_t i = 0; i < p->n_input; i++)
+        need(c, p->input[i]);
+    for (size_t a = 0; a < p->n_attribute; a++) {
+        const OiOnnx__GraphProto *g = p->attribute[a]->g;
+        for (size_t i = 0; g && i < g->n_node; i++)
+            need_inputs(c, g->node[i]);
+        for (size_t i = 0; g && i < g->n_output; i++)
+            need(c, oi_text_or_empty(g->output[i]->name));
+    }
+}
+
+static oi_status follow(oi_importer *im, const OiOnnx__GraphProto *p, cut *c, OiOnnx__NodeProto **list, size_t *n)
+{
+    bool added;
+    for (size_t i = 0; i < p->n_node; i++) {
+        for (size_t k = 0; k < p->node[i]->n_output; k++) {
+            if (p->node[i]->output[k][0])
+                OI_TRY(oi_names_put(&c->maker, p->node[i]->output[k], (uint32_t)i, &added));
+        }
+    }
+    for (size_t i = 0; i < im->o.noutput; i++)
+        need(c, im->o.output[i]);
+    while (c->n)
+        need_inputs(c, p->node[c->todo[--c->n]]);
+    for (size_t i = 0; i < p->n_node; i++) {
+        if (c->needed[i])
+            list[(*n)++] = p->node[i];
+    }
+    return ONNX_INFER_OK;
+}
+
+/* The nodes that the outputs of the options depend on. */
+static oi_status needed_nodes(oi_importer *im, const OiOnnx__GraphProto *p, OiOnnx__NodeProto *const **node, size_t *n)
+{
+    cut c = {.maker.alloc = im->o.alloc};
+    OiOnnx__NodeProto **list = oi_arena_array(im->scratch, p->n_node + 1, sizeof *list);
+    c.needed = oi_arena_array(im->scratch, p->n_node + 1, sizeof *c.needed);
+    c.todo = oi_arena_array(im->scratch, p->n_node + 1, sizeof *c.todo);
+    *n = 0;
+    *node = list;
+    oi_status status = list && c.needed && c.todo ? follow(im, p, &c, list, n) : ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_names_clear(&c.maker);
+    return status;
+}
+
 oi_status oi_import_graph(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto *p)
 {
     OI_FAIL_IF(s->depth > im->o.max_depth, ONNX_INFER_E_LIMIT, "graphs are nested more than %u deep; raise limit \"depth\" if that is meant",
@@ -242,9 +319,13 @@ oi_status oi_import_graph(oi_importer *im, oi_scope *s, const OiOnnx__GraphProto
         return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(import_inputs(im, s, p));
     OI_TRY(import_constants(im, s, p));
-    OI_TRY(oi_scope_declare(im, s, p->n_node, p->node, NULL));
-    for (size_t i = 0; i < p->n_node; i++)
-        OI_TRY(oi_import_file_node(im, s, p->node[i]));
+    size_t nnode = p->n_node;
+    OiOnnx__NodeProto *const *node = p->node;
+    if (is_cut(im, s))
+        OI_TRY(needed_nodes(im, p, &node, &nnode));
+    OI_TRY(oi_scope_declare(im, s, nnode, node, NULL));
+    for (size_t i = 0; i < nnode; i++)
+        OI_TRY(oi_import_file_node(im, s, node[i]));
     OI_TRY(import_outputs(im, s, p));
     OI_TRY(import_hints(im, s, p->n_value_info, p->value_info));
     OI_TRY(import_hints(im, s, p->n_output, p->output));

@@ -3,11 +3,22 @@
 #ifndef OI_ONNX_MODEL_FILE_H
 #define OI_ONNX_MODEL_FILE_H
 
+#include "onnx/file.h"
 #include "ops/custom.h"
 
 enum { OI_ONNX_MAX_IR = 14 };
 
 typedef struct {
+    char *name;
+    oi_tensor tensor;
+} oi_onnx_override;
+
+typedef struct {
+    char *location;
+    oi_buffer *bytes;
+} oi_onnx_memory_file;
+
+typedef struct oi_onnx_options {
     const oi_alloc *alloc;      /* must outlive the model; NULL: the C library's */
     const oi_log *log;          /* NULL: silent; used while loading only */
     uint64_t max_nodes;         /* after inlining of functions; 0 here and below: the default of onnx_infer.h */
@@ -15,6 +26,12 @@ typedef struct {
     uint64_t max_tensor_bytes;
     onnx_infer_progress_fn progress; /* may be NULL; done and total count nodes */
     void *progress_user;
+    const oi_onnx_override *override; /* constants of the model's graph to be used instead of the file's */
+    size_t noverride;
+    const oi_onnx_memory_file *memory; /* files of external data */
+    size_t nmemory;
+    char *const *output;        /* values to be the outputs; only what they need is imported. NULL: the file's */
+    size_t noutput;
     const oi_custom_ops *ops;   /* operators of the caller's own, looked at first; must outlive the model; may be NULL */
     bool keep_issues;           /* a model with issues is returned with them instead of failing (peek) */
 } oi_onnx_options;
@@ -49,6 +66,8 @@ typedef struct {
     uint32_t nproperty;
     const oi_error *issue;      /* everything invalid or unsupported that the import met */
     uint32_t nissue;
+    const oi_bytes *source;     /* the model's bytes and those of files of external data that it names */
+    uint32_t nsource;
     uint64_t in_place, copied;  /* bytes of constants used in the mapped file, and held on the heap */
 } oi_onnx_model;
 
@@ -59,6 +78,8 @@ oi_status oi_onnx_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, vo
                               oi_onnx_model **out);
 /* The reader is used during the call, and what it maps for as long as constants in it live; never closed here. */
 oi_status oi_onnx_load_reader(const onnx_infer_reader *r, const oi_onnx_options *o, oi_onnx_model **out);
+/* XXH3-128 of the model's bytes and of the external data that it uses, as 32 hexadecimal digits and a NUL; reads all of it. */
+void oi_onnx_hash(const oi_onnx_model *m, char text[33]);
 void oi_onnx_free(oi_onnx_model *m); /* the graph too; accepts NULL */
 
 #endif

@@ -13,15 +13,51 @@ onnx_infer_model *oi_model_retain(onnx_infer_model *m)
     return m;
 }
 
+const char *oi_model_hash(onnx_infer_model *m)
+{
+    if (m->base)
+        return oi_model_hash(m->base);
+    pthread_mutex_lock(&m->lock);
+    if (!m->hash[0])
+        oi_onnx_hash(m->file, m->hash);
+    pthread_mutex_unlock(&m->lock);
+    return m->hash;
+}
+
+oi_status oi_model_create(const onnx_infer_options *o, onnx_infer_model **out)
+{
+    onnx_infer_model *m = oi_alloc_mem(&o->alloc, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    if (pthread_mutex_init(&m->lock, NULL)) {
+        oi_free_mem(&o->alloc, m);
+        return oi_fail_out_of_memory(sizeof m->lock);
+    }
+    atomic_init(&m->refs, 1);
+    m->alloc = o->alloc;
+    m->log = o->log;
+    m->ops = oi_custom_ops_retain(o->ops);
+    m->arena = oi_arena_create(&m->alloc);
+    if (!m->arena) {
+        oi_model_release(m);
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    *out = m;
+    return ONNX_INFER_OK;
+}
+
 void oi_model_release(onnx_infer_model *m)
 {
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
+    pthread_mutex_destroy(&m->lock);
     oi_onnx_free(m->file);
     if (m->reader.struct_size && m->reader.close)
         m->reader.close(m->reader.user);
     oi_arena_destroy(m->arena);
     oi_custom_ops_release(m->ops);
+    oi_model_release(m->base);
     oi_alloc alloc = m->alloc;
     oi_free_mem(&alloc, m->issue);
     oi_free_mem(&alloc, m);
@@ -52,6 +88,13 @@ static void add_issue(void *arg)
     m->issue[m->nissue++] = *oi_error_current();
 }
 
+/* A number, or an expression without unknowns. */
+static bool is_of_names(const oi_symtab *syms, oi_dim d)
+{
+    char text[256];
+    return oi_dim_is_number(d) || !strchr(oi_dim_text(syms, d, text, sizeof text), '?');
+}
+
 static oi_status describe_port(onnx_infer_model *m, const oi_onnx_port *from, const oi_fact *inferred, onnx_infer_port *to)
 {
     const oi_symtab *syms = m->file->graph->syms;
@@ -67,6 +110,9 @@ static oi_status describe_port(onnx_infer_model *m, const oi_onnx_port *from, co
         char text[256];
         oi_symbol sym;
         oi_dim dim = fact->shape.dim[d];
+        if (inferred && inferred->kind == ONNX_INFER_TENSOR && inferred->shape.rank == fact->shape.rank && !oi_dim_is_number(dim) &&
+            is_of_names(syms, inferred->shape.dim[d]))
+            dim = inferred->shape.dim[d]; /* the file has a name of its own for what follows from the inputs */
         to->dim[d] = oi_dim_is_number(dim) ? dim : -1;
         oi_dim_text(syms, dim, text, sizeof text);
         if (to->dim[d] < 0 && oi_dim_find_symbol(syms, text, &sym) && oi_symtab_is_fresh(syms, sym))
@@ -102,7 +148,7 @@ static oi_status collect_symbols(onnx_infer_model *m)
     return ONNX_INFER_OK;
 }
 
-static oi_status describe(onnx_infer_model *m)
+oi_status oi_model_describe(onnx_infer_model *m)
 {
     const oi_onnx_model *f = m->file;
     const oi_graph *g = f->graph;
@@ -178,7 +224,8 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
         .alloc = &m->alloc, .log = &m->log, .max_nodes = o->limits.nodes, .max_depth = o->limits.depth,
         .max_tensor_bytes = o->limits.tensor_bytes, .progress = load_progress,
         .progress_user = (void *)o,
-        .keep_issues = peek, .ops = m->ops,
+        .keep_issues = peek, .ops = m->ops, .override = o->override, .noverride = o->noverride, .memory = o->memory,
+        .nmemory = o->nmemory, .output = o->output, .noutput = o->noutput,
     };
     byte_owner *owner = NULL;
     OI_TRY(check_load(o));
@@ -192,7 +239,7 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
         OI_TRY(oi_infer_graph_report(m->file->graph, add_issue, m));
     else if (!m->nissue)
         OI_TRY(oi_infer_graph(m->file->graph));
-    OI_TRY(describe(m));
+    OI_TRY(oi_model_describe(m));
     OI_TRY(check_load(o));
     const size_t nodes = m->file->graph->nnode;
     OI_FAIL_IF(o->progress && o->progress(o->progress_user, nodes, nodes), ONNX_INFER_E_CANCELLED,
@@ -209,15 +256,9 @@ oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o
     oi_options_init(&defaults);
     if (!o)
         o = &defaults;
-    onnx_infer_model *m = oi_alloc_mem(&o->alloc, sizeof *m);
-    if (!m)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    atomic_init(&m->refs, 1);
-    m->alloc = o->alloc;
-    m->log = o->log;
-    m->ops = oi_custom_ops_retain(o->ops);
-    m->arena = oi_arena_create(&m->alloc);
-    oi_status st = m->arena ? load(m, from, o, peek) : ONNX_INFER_E_OUT_OF_MEMORY;
+    onnx_infer_model *m;
+    OI_TRY(oi_model_create(o, &m));
+    oi_status st = load(m, from, o, peek);
     if (st != ONNX_INFER_OK) {
         oi_model_release(m);
         return st;

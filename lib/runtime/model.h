@@ -6,6 +6,8 @@
 #include "onnx/model_file.h"
 #include "runtime/options.h"
 
+#include <pthread.h>
+
 struct onnx_infer_port {
     const char *name;
     const oi_fact *fact;
@@ -19,6 +21,9 @@ struct onnx_infer_model {
     oi_alloc alloc;
     oi_log log;
     onnx_infer_reader reader; /* struct_size 0: none */
+    onnx_infer_model *base; /* of a specialised one: what it was made from, whose memory it uses */
+    pthread_mutex_t lock;   /* of hash */
+    char hash[33];          /* "" until it is asked for */
     oi_custom_ops *ops; /* that nodes of the graph point to */
     oi_onnx_model *file;
     oi_arena *arena; /* of ports and symbols */
@@ -41,6 +46,14 @@ typedef struct { /* one of the three */
 
 /* `o` may be NULL. With `peek` a model with faults is returned with the list of them. */
 oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o, bool peek, onnx_infer_model **out);
+/* Without a file yet; also what oi_model_load and oi_model_specialize begin with. */
+oi_status oi_model_create(const onnx_infer_options *o, onnx_infer_model **out);
+/* Ports and symbols from the file and its graph. */
+oi_status oi_model_describe(onnx_infer_model *m);
+/* A model of its own for what the options fix; retains m. */
+oi_status oi_model_specialize(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_model **out);
+/* XXH3-128 of all bytes that the model was loaded from. Any thread. */
+const char *oi_model_hash(onnx_infer_model *m);
 onnx_infer_model *oi_model_retain(onnx_infer_model *m);
 void oi_model_release(onnx_infer_model *m); /* accepts NULL */
 /* What the options fix: sizes of symbols in `bound` (which holds -1, or what is fixed already), shapes of inputs in `input`

@@ -2,6 +2,7 @@
 #ifndef OI_RUNTIME_OPTIONS_H
 #define OI_RUNTIME_OPTIONS_H
 
+#include "onnx/model_file.h"
 #include "ops/custom.h"
 #include "runtime/engine.h"
 
@@ -38,6 +39,12 @@ struct onnx_infer_options {
     oi_op_library *library; /* whose operators are being added now */
     oi_range_option *range;
     size_t nrange;
+    oi_onnx_override *override;
+    size_t noverride;
+    oi_onnx_memory_file *memory;
+    size_t nmemory;
+    char **output;          /* NULL: the file's own */
+    size_t noutput;
     oi_pool *pool;          /* NULL: one of `threads` threads is made */
     const onnx_infer_cancel *cancel;
 };
@@ -54,6 +61,13 @@ void oi_options_clear(onnx_infer_options *o);
 oi_status oi_options_set_symbol(onnx_infer_options *o, const char *symbol, int64_t value);
 oi_status oi_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank, const int64_t *dims);
 oi_status oi_options_set_range(onnx_infer_options *o, const char *symbol, int64_t min, int64_t opt, int64_t max);
+/* Shares the tensor. */
+oi_status oi_options_set_initializer(onnx_infer_options *o, const char *name, const oi_tensor *t);
+/* Retains the buffer. */
+oi_status oi_options_add_external(onnx_infer_options *o, const char *location, oi_buffer *bytes);
+oi_status oi_options_set_outputs(onnx_infer_options *o, size_t n, const char *const *names);
+/* The log of the process, which options begin with. Any thread. */
+void oi_options_set_process_log(const oi_log *log);
 oi_status oi_options_set_limit(onnx_infer_options *o, const char *what, uint64_t max);
 
 #endif

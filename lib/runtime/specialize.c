@@ -61,10 +61,9 @@ oi_status oi_model_apply_options(const onnx_infer_model *m, const onnx_infer_opt
 }
 
 /* The model's graph for what the options fix, as far as `to`. */
-static oi_status make_graph(const onnx_infer_model *m, const onnx_infer_options *o, oi_stage to, oi_graph **out)
+static oi_status make_graph(const onnx_infer_model *m, const onnx_infer_options *o, const oi_alloc *a, oi_stage to, oi_graph **out)
 {
     const oi_onnx_model *f = m->file;
-    const oi_alloc *a = &o->alloc;
     size_t nsym = oi_symtab_count(f->graph->syms);
     int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
     oi_fact *fact = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *fact);
@@ -93,6 +92,61 @@ static oi_status has_issues(const onnx_infer_model *m)
     return oi_fail(ONNX_INFER_E_INVALID_MODEL, "the model has issues, the first: %.900s", m->issue[0].message);
 }
 
+/* --- specialised models --------------------------------------------------------------------------------------------- */
+
+static oi_status take_ports(const oi_onnx_port *from, const oi_value_id *value, uint32_t n, oi_graph *g, const oi_onnx_port **out)
+{
+    oi_onnx_port *port = oi_arena_array(g->arena, (size_t)n + 1, sizeof *port);
+    if (!port)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < n; i++) {
+        port[i] = from[i];
+        port[i].fact = g->value[value[i]].fact;
+        port[i].fact.konst = NULL;
+    }
+    *out = port;
+    return ONNX_INFER_OK;
+}
+
+static oi_status take_file(const onnx_infer_model *from, oi_graph *g, onnx_infer_model *m)
+{
+    oi_onnx_model *f = oi_arena_copy(g->arena, from->file, sizeof *f);
+    if (!f) {
+        oi_graph_destroy(g);
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    f->graph = g;
+    m->file = f; /* which owns the graph from here on */
+    OI_TRY(take_ports(from->file->input, g->input, f->ninput, g, &f->input));
+    return take_ports(from->file->output, g->output, f->noutput, g, &f->output);
+}
+
+oi_status oi_model_specialize(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_model **out)
+{
+    onnx_infer_options defaults;
+    onnx_infer_model *made;
+    oi_graph *g = NULL;
+    *out = NULL;
+    oi_options_init(&defaults);
+    if (!o)
+        o = &defaults;
+    if (m->nissue)
+        return has_issues(m);
+    OI_TRY(oi_model_create(o, &made));
+    made->base = oi_model_retain(m);
+    oi_status st = make_graph(m, o, &made->alloc, OI_STAGE_TYPED, &g);
+    if (st == ONNX_INFER_OK)
+        st = take_file(m, g, made);
+    if (st == ONNX_INFER_OK)
+        st = oi_model_describe(made);
+    if (st != ONNX_INFER_OK) {
+        oi_model_release(made);
+        return st;
+    }
+    *out = made;
+    return ONNX_INFER_OK;
+}
+
 /* --- saving -------------------------------------------------------------------------------------------------------- */
 
 static oi_status save(const onnx_infer_model *m, const onnx_infer_options *o, oi_onnx_export *e)
@@ -104,7 +158,7 @@ static oi_status save(const onnx_infer_model *m, const onnx_infer_options *o, oi
         o = &defaults;
     if (m->nissue)
         return has_issues(m);
-    OI_TRY(make_graph(m, o, o->level == 0 ? OI_STAGE_TYPED : OI_STAGE_DECLUTTERED, &g));
+    OI_TRY(make_graph(m, o, &o->alloc, o->level == 0 ? OI_STAGE_TYPED : OI_STAGE_DECLUTTERED, &g));
     e->model = m->file;
     e->graph = g;
     oi_status st = oi_onnx_write_model(&o->alloc, e);

@@ -371,6 +371,24 @@ static void test_exchange()
     oi::Model again = MUST(oi::Model::load_memory(std::move(bytes)));
     CHECK(again.inputs().size() == net.inputs().size());
     CHECK(status_of([&] { return net.save("/nowhere/m.onnx"); }) == ONNX_INFER_E_IO);
+    CHECK(oi::op_supported("", "Conv", 11, "cpu") && !oi::op_supported("", "Conv", 11, "abacus") && !oi::build_info().empty());
+    CHECK(oi::backends().size() == 1 && status_of([&] { return oi::backend_probe("abacus"); }) == ONNX_INFER_E_BACKEND_UNAVAILABLE);
+    int heard = 0;
+    auto hear = [&](onnx_infer_log_level, std::string_view) { heard++; };
+    MUST(oi::set_log(hear, ONNX_INFER_LOG_DEBUG));
+    oi::Options o;
+    oi::reset_log();
+    o.set("symbol.nothing", "3").set("threads", "1").external("nowhere.bin", m.data(), 4);
+    MUST(oi::Plan::create(net, o));
+    CHECK(heard > 0);
+    auto fixed = MUST(net.specialize(o));
+    CHECK(fixed.property("xxh128") == net.property("xxh128") && net.property("xxh128").size() == 32);
+    oi::Options wrong;
+    std::vector<std::string> names{"no such value"};
+    wrong.outputs(oi::span<const std::string>(names.data(), names.size())).initializer("nothing", turned);
+    CHECK(status_of([&] { return oi::Model::load(model("dummy_cell"), wrong); }) == ONNX_INFER_E_NOT_FOUND);
+    auto p = MUST(oi::Profile::create());
+    CHECK(MUST(p.json()).find("traceEvents") != std::string::npos);
 }
 
 int main()

@@ -457,6 +457,16 @@ START_TEST(options_without_memory)
     EVERY_ALLOCATION(onnx_infer_options_set_symbol_range(o, "t", 1, 2, 3), (void)0);
     EVERY_ALLOCATION(onnx_infer_options_set_input_shape(o, "x", 1, (int64_t[]){1}), (void)0);
     EVERY_ALLOCATION(onnx_infer_options_add_op(o, &def), (void)0);
+    EVERY_ALLOCATION(onnx_infer_options_set(o, "symbol.text", "4"), (void)0);
+    EVERY_ALLOCATION(onnx_infer_options_add_external(o, "file", "bytes", 5, NULL, NULL), (void)0);
+    freed = 0;
+    EVERY_ALLOCATION(onnx_infer_options_add_external(o, "other", "bytes", 5, count_free, &freed), (void)0);
+    ck_assert_int_eq(freed, 0);
+    EVERY_ALLOCATION(onnx_infer_options_set_outputs(o, 2, (const char *const[]){"a", "b"}), (void)0);
+    onnx_infer_value *v;
+    OK(onnx_infer_tensor_create(ONNX_INFER_FLOAT, 0, NULL, &v));
+    EVERY_ALLOCATION(onnx_infer_options_set_initializer(o, "w", v), (void)0);
+    onnx_infer_value_release(v);
     if (getenv("OP_LIBRARY")) {
         onnx_infer_status st = ONNX_INFER_E_OUT_OF_MEMORY;
         for (long n = 0; CAN_FAIL && st != ONNX_INFER_OK; n++) { /* the loader says IO where it has no memory */
