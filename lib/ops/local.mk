@@ -173,3 +173,6 @@ core_sources += lib/ops/op_nbits.c
 core_sources += lib/ops/module_hold.c lib/ops/module_hold.h
 core_sources += lib/ops/op_text.c
 core_sources += lib/ops/op_image.c
+core_sources += lib/ops/op_search.c
+core_sources += lib/ops/search.c
+core_sources += lib/ops/search.h

@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from random_cases import Case, generator
 
@@ -530,3 +531,162 @@ def contrib_without_kernel(d):
             case.expected = [x.astype(np.float32)]
             name = case.node(op, case.input(pairs), domain=MS, signal_ndim=axes, onesided=1, normalized=0)
     return case.output(name)
+
+
+# --- searches ------------------------------------------------------------------------------------------------------
+
+HEADS, SIZE = 2, 4
+INT32, FLOAT = TensorProto.INT32, TensorProto.FLOAT
+
+
+class Body(Case):
+    """A subgraph under construction; its weights are the outer graph's."""
+
+    def __init__(self, outer, prefix):
+        super().__init__(outer.draw)
+        self.outer, self.prefix, self.ports, self.results = outer, prefix, [], []
+
+    def port(self, name, kind, shape):
+        self.ports.append(helper.make_tensor_value_info(name, kind, shape))
+        return name
+
+    def constant(self, value):
+        return self.outer.constant(value)
+
+    def node(self, op, *inputs, **attributes):
+        name = super().node(op, *inputs, **attributes)
+        renamed = self.prefix + name
+        self.nodes[-1].output[0] = renamed
+        return renamed
+
+    def result(self, name, value, kind, shape):
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+        self.results.append(helper.make_tensor_value_info(name, kind, shape))
+
+    def graph(self):
+        return helper.make_graph(self.nodes, self.prefix, self.ports, self.results)
+
+    def ints(self, *values):
+        return self.constant(np.array(values, np.int64))
+
+    def heads(self, value):
+        """[b, s, HEADS * SIZE] as [b, HEADS, s, SIZE]."""
+        return self.node("Transpose", self.node("Reshape", value, self.ints(0, 0, HEADS, SIZE)), perm=[0, 2, 1, 3])
+
+    def context(self, state, mask=""):
+        """What a state adds to every token: [b, 1, HEADS * SIZE]."""
+        if mask:
+            shown = self.node("Unsqueeze", self.node("Cast", mask, to=FLOAT), self.ints(1, 3))
+            state = self.node("Mul", state, shown)
+        return self.node("Reshape", self.node("ReduceSum", state, self.ints(2), keepdims=0), self.ints(0, 1, HEADS * SIZE))
+
+
+def search_options(case, batch, words, beam):
+    """What both searches take behind the prompt: inputs by name."""
+    d = case.draw
+    mask = (d.rng.random(words) < 0.9).astype(np.int32)
+    mask[0] = 0  # padding is never chosen, so that it tells where a sequence ends
+    return {"min_length": d.pick(0 if beam else None, 4, 7), "repetition": d.pick(None, 1.0, 1.3), "mask": mask,
+            "first": (d.rng.random([batch, words]) < 0.8).astype(np.int32) if d.flip(0.3) else None,
+            "beams": d.int(1, 4) if beam else None, "penalty": d.pick(1.0, 0.5, 2.0) if beam else None}
+
+
+def padded(outputs):
+    """ONNX Runtime leaves what is behind the end of all sequences as it was in memory."""
+    tokens = outputs[0]
+    for column in range(1, tokens.shape[1]):
+        if (tokens[:, column] == 0).all() and (tokens[:, :column] != 0).any():
+            tokens[:, column:] = 0
+            break
+    return outputs
+
+
+def early(d, batch):
+    """Without early stopping ONNX Runtime asks whether another sample than the one at hand can improve."""
+    return 1 if batch > 1 else d.int(0, 1)
+
+
+def finish_search(case, op, prompt, length, options, attention, **attributes):
+    d = case.draw
+
+    def scalar(value, dtype):
+        return "" if value is None else case.constant(np.array([value], dtype))
+
+    masks = ["" if options[name] is None else case.constant(options[name]) for name in ("mask", "first")]
+    inputs = [prompt, scalar(length, np.int32), scalar(options["min_length"], np.int32)]
+    if op == "BeamSearch":
+        inputs += [scalar(options["beams"], np.int32), scalar(d.int(1, options["beams"]), np.int32), scalar(options["penalty"], np.float32)]
+    inputs += [scalar(options["repetition"], np.float32), *masks, attention]
+    while not inputs[-1]:
+        inputs.pop()
+    wanted = 2 if op == "BeamSearch" else 1
+    if op == "GreedySearch":
+        case.mend = padded
+    case.atol = 1e-5
+    names = case.node(op, *inputs, domain=MS, outputs=wanted, no_repeat_ngram_size=d.pick(None, None, 2), **attributes)
+    return case.output(*([names] if isinstance(names, str) else names))
+
+
+@generator
+def contrib_search(d):
+    case, op = Case(d), d.pick("GreedySearch", "BeamSearch")
+    batch, length, words, width = d.int(1, 3), d.int(1, 5), d.pick(12, 20), HEADS * SIZE
+    tokens = d.rng.integers(2, words, [batch, length]).astype(np.int32)
+    if length > 2 and d.flip():
+        tokens[0, : d.int(1, length - 1)] = 0  # padding
+    body = Body(case, "d")
+    ids, place, mask = (body.port(name, INT32, ["b", "s" if k < 2 else "t"]) for k, name in enumerate(("input_ids", "position_ids", "attention_mask")))
+    past = body.port("past_0", FLOAT, [2, "b", HEADS, "p", SIZE])
+    hidden = body.node("Add", body.node("Gather", body.constant(d.values([words, width])), ids),
+                       body.node("Gather", body.constant(d.values([32, width])), place))
+    state = body.node("Unsqueeze", body.heads(hidden), body.ints(0))
+    present = body.node("Concat", past, body.node("Concat", state, state, axis=0), axis=3)
+    context = body.context(body.node("Gather", present, body.constant(np.array(1, np.int64))), mask)
+    logits = body.node("MatMul", body.node("Add", hidden, context), body.constant(d.values([width, words])))
+    body.result("logits", logits, FLOAT, ["b", "s", words])
+    body.result("present_0", present, FLOAT, [2, "b", HEADS, "q", SIZE])
+    options = search_options(case, batch, words, op == "BeamSearch")
+    attention = case.input((tokens != 0).astype(np.int32)) if d.flip(0.3) else ""
+    more = {"early_stopping": early(d, batch)} if op == "BeamSearch" else {}
+    return finish_search(case, op, case.input(tokens), length + d.int(1, 7), options, attention, decoder=body.graph(), eos_token_id=1, pad_token_id=0,
+                         model_type=0, **more)
+
+
+@generator
+def contrib_search_encoded(d):
+    """A search with an encoder: it also gives the first token's logits and states."""
+    case, batch, length, words, width = Case(d), d.int(1, 3), d.int(1, 5), d.pick(12, 20), HEADS * SIZE
+    tokens = d.rng.integers(2, words, [batch, length]).astype(np.int32)
+    table, out = case.constant(d.values([words, width])), case.constant(d.values([width, words]))
+    cross = [case.constant(d.values([width, width])) for _ in range(2)]
+
+    def decode(body, ids, mask, hidden_past, crossed):
+        hidden = body.node("Gather", table, ids)
+        state = body.heads(hidden)
+        present = [body.node("Concat", past, state, axis=2) if past else state for past in hidden_past]
+        added = body.node("Add", body.context(present[1]), body.context(crossed[1], mask))
+        return present, body.node("MatMul", body.node("Add", hidden, added), out)
+
+    encoder, decoder = Body(case, "e"), Body(case, "d")
+    ids, mask = (encoder.port(name, INT32, ["b", "s"]) for name in ("encoder_input_ids", "encoder_attention_mask"))
+    start = encoder.port("decoder_input_ids", INT32, ["b", 1])
+    hidden = encoder.node("Gather", table, ids)
+    crossed = [encoder.heads(encoder.node("MatMul", hidden, weight)) for weight in cross]
+    present, logits = decode(encoder, start, mask, ("", ""), crossed)
+    encoder.result("logits", logits, FLOAT, ["b", 1, words])
+    encoder.result("encoder_hidden_states", hidden, FLOAT, ["b", "s", width])
+    for kind, state in zip(("self", "cross"), (present, crossed)):
+        for name, value in zip(("key", "value"), state):
+            encoder.result(f"present_{name}_{kind}_0", value, FLOAT, ["b", HEADS, 1 if kind == "self" else "s", SIZE])
+    ids, mask = decoder.port("input_ids", INT32, ["b", 1]), decoder.port("encoder_attention_mask", INT32, ["b", "s"])
+    if d.flip():
+        decoder.port("encoder_hidden_states", FLOAT, ["b", "s", width])
+    past = [decoder.port(f"past_{name}_self_0", FLOAT, ["b", HEADS, "p", SIZE]) for name in ("key", "value")]
+    crossed = [decoder.port(f"past_{name}_cross_0", FLOAT, ["b", HEADS, "s", SIZE]) for name in ("key", "value")]
+    present, logits = decode(decoder, ids, mask, past, crossed)
+    decoder.result("logits", logits, FLOAT, ["b", 1, words])
+    for name, value in zip(("key", "value"), present):
+        decoder.result(f"present_{name}_self_0", value, FLOAT, ["b", HEADS, "q", SIZE])
+    options = search_options(case, batch, words, True)
+    return finish_search(case, "BeamSearch", case.input(tokens), d.int(3, 8), options, "", encoder=encoder.graph(), decoder=decoder.graph(),
+                         eos_token_id=1, pad_token_id=0, decoder_start_token_id=2, model_type=1, early_stopping=early(d, batch))

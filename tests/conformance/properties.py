@@ -74,6 +74,7 @@ def write(folder, name, seed):
     outputs = case.expected or answer(model, case.inputs, case.judge)
     if outputs is None:
         return False
+    outputs = case.mend(outputs) if case.mend else outputs
     directory = folder / f"{name}_{seed}"
     sizes = [float(np.max(np.abs(value))) for value in outputs
              if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size and np.isfinite(value).all()]

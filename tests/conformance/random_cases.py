@@ -83,6 +83,7 @@ class Case:
         self.opsets = {"": OPSET}  # other domains that nodes are of: version 1, unless it is here
         self.judge = "onnxruntime"  # or "onnx", for the wheel's reference evaluator
         self.atol = None  # of every output; None: from their magnitudes
+        self.mend = None  # puts right what ONNX Runtime leaves undefined in its outputs
         self.expected = None  # the outputs, where ONNX Runtime cannot say
 
     def input(self, value):
