@@ -74,10 +74,10 @@ static oi_text_status compile_error(int error, size_t at, char *why, size_t cap)
     return error == PCRE2_ERROR_NOMEMORY ? OI_TEXT_NO_MEMORY : OI_TEXT_BAD;
 }
 
-static oi_text_status regex_compile(const char *pattern, size_t n, void **out, char *why, size_t cap)
+static oi_text_status regex_compile(const char *pattern, size_t n, bool whole, void **out, char *why, size_t cap)
 {
-    const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
-                             PCRE2_NO_AUTO_CAPTURE;
+    const uint32_t options = PCRE2_UTF | (whole ? PCRE2_ANCHORED | PCRE2_ENDANCHORED : 0) | PCRE2_DOLLAR_ENDONLY |
+                             PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE;
     int error;
     PCRE2_SIZE at = 0;
     *out = NULL;
@@ -130,21 +130,31 @@ static oi_text_status match_set(const regex *r, const char *text, size_t n, pcre
     return too_long(why, cap);
 }
 
+/* A match context with the limits and room for a match. */
+static bool make_ready(pcre2_match_context **context, pcre2_match_data **data)
+{
+    *context = pcre2_match_context_create(NULL);
+    *data = pcre2_match_data_create(1, NULL);
+    if (!*context || !*data)
+        return false;
+    pcre2_set_match_limit(*context, MATCH_LIMIT);
+    pcre2_set_depth_limit(*context, DEPTH_LIMIT);
+    pcre2_set_heap_limit(*context, HEAP_KIB);
+    return true;
+}
+
 static oi_text_status regex_match(const void *regex_, const char *text, size_t n, bool *matches, char *why, size_t cap)
 {
     const regex *r = regex_;
+    pcre2_match_context *context;
+    pcre2_match_data *data;
+    oi_text_status status = OI_TEXT_OK;
     *matches = false;
     if (u8_check((const uint8_t *)text, n)) /* RE2: nothing matches a byte that is no part of a character */
         return OI_TEXT_OK;
-    pcre2_match_context *context = pcre2_match_context_create(NULL);
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    oi_text_status status = OI_TEXT_OK;
-    if (!context || !data) {
+    if (!make_ready(&context, &data)) {
         status = no_memory(why, cap);
     } else {
-        pcre2_set_match_limit(context, MATCH_LIMIT);
-        pcre2_set_depth_limit(context, DEPTH_LIMIT);
-        pcre2_set_heap_limit(context, HEAP_KIB);
         int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, 0, PCRE2_NO_UTF_CHECK, data, context);
         *matches = rc >= 0;
         if (rc == PCRE2_ERROR_NOMEMORY)
@@ -157,9 +167,36 @@ static oi_text_status regex_match(const void *regex_, const char *text, size_t n
     return status;
 }
 
+static oi_text_status regex_find(const void *regex_, const char *text, size_t n, size_t from, bool *found, size_t *begin, size_t *end,
+                                 char *why, size_t cap)
+{
+    const regex *r = regex_;
+    pcre2_match_context *context;
+    pcre2_match_data *data;
+    oi_text_status status = OI_TEXT_OK;
+    *found = false;
+    if (from == 0 && u8_check((const uint8_t *)text, n)) {
+        snprintf(why, cap, "it is not valid UTF-8");
+        return OI_TEXT_BAD;
+    }
+    if (!make_ready(&context, &data)) {
+        status = no_memory(why, cap);
+    } else {
+        int rc = pcre2_match(r->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, data, context);
+        *found = rc >= 0;
+        *begin = rc >= 0 ? pcre2_get_ovector_pointer(data)[0] : n;
+        *end = rc >= 0 ? pcre2_get_ovector_pointer(data)[1] : n;
+        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+            status = rc == PCRE2_ERROR_NOMEMORY ? no_memory(why, cap) : too_long(why, cap);
+    }
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    return status;
+}
+
 static const oi_text_module table = {
     .head = {OI_TEXT_MODULE_VERSION, sizeof(oi_text_module)}, .change_case = change_case, .free_text = free_text,
-    .regex_compile = regex_compile, .regex_free = regex_free, .regex_match = regex_match,
+    .regex_compile = regex_compile, .regex_free = regex_free, .regex_match = regex_match, .regex_find = regex_find,
 };
 
 __attribute__((visibility("default"))) const oi_module_head *OI_MODULE_ENTRY(void);

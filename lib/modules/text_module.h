@@ -17,11 +17,15 @@ typedef struct {
     oi_text_status (*change_case)(oi_text_case to, const char *language, const char *text, size_t n, char **out, size_t *out_n, char *why,
                                   size_t cap);
     void (*free_text)(char *text);
-    /* A pattern in RE2's syntax. OI_TEXT_BAD: it is wrong. One compiled pattern serves many threads. */
-    oi_text_status (*regex_compile)(const char *pattern, size_t n, void **out, char *why, size_t cap);
+    /* A pattern in RE2's syntax, for whole texts or (not `whole`) for parts of them. OI_TEXT_BAD: it is wrong. One compiled
+     * pattern serves many threads. */
+    oi_text_status (*regex_compile)(const char *pattern, size_t n, bool whole, void **out, char *why, size_t cap);
     void (*regex_free)(void *regex); /* accepts NULL */
     /* Whether the whole text matches. OI_TEXT_LIMIT: that takes more time or memory than is allowed. */
     oi_text_status (*regex_match)(const void *regex, const char *text, size_t n, bool *matches, char *why, size_t cap);
+    /* The first match at or behind `from` (of parts): its bytes, or *found false. OI_TEXT_BAD: the text is no UTF-8. */
+    oi_text_status (*regex_find)(const void *regex, const char *text, size_t n, size_t from, bool *found, size_t *begin, size_t *end,
+                                 char *why, size_t cap);
 } oi_text_module;
 
 #endif

@@ -1,23 +1,11 @@
 /* Strings by the module "text": StringNormalizer (ASCII without it), RegexFullMatch. */
-#include "modules/text_module.h"
 #include "ops/ml_common.h"
-#include "ops/module_hold.h"
+#include "ops/text_regex.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const oi_dtype text_type = ONNX_INFER_STRING;
-
-static oi_status open_text(const oi_op *op, oi_module *m)
-{
-    return oi_module_open_for(op, "text", OI_TEXT_MODULE_VERSION, sizeof(oi_text_module), m);
-}
-
-static oi_status text_failed(oi_text_status status, oi_status bad, const char *what, const char *why)
-{
-    return oi_fail(status == OI_TEXT_NO_MEMORY ? ONNX_INFER_E_OUT_OF_MEMORY : status == OI_TEXT_LIMIT ? ONNX_INFER_E_LIMIT : bad, "%s: %s",
-                   what, why);
-}
 
 /* --- StringNormalizer ---------------------------------------------------------------------------------------------------- */
 
@@ -80,13 +68,13 @@ static oi_status change_case(changer *c, oi_text_case to, const char *text, size
         return ONNX_INFER_OK;
     }
     if (!c->module.table)
-        OI_TRY(open_text(c->e->op, &c->module));
+        OI_TRY(oi_text_open(c->e->op, &c->module));
     const oi_text_module *m = c->module.table;
     char why[160] = "", *changed;
     size_t changed_n;
     oi_text_status failed = m->change_case(to, c->language, text, n, &changed, &changed_n, why, sizeof why);
     if (failed)
-        return text_failed(failed, ONNX_INFER_E_INVALID_ARGUMENT, "a string of input 0", why);
+        return oi_text_failed(failed, ONNX_INFER_E_INVALID_ARGUMENT, "a string of input 0", why);
     oi_status status = keep(c, changed, changed_n, out);
     m->free_text(changed);
     return status;
@@ -173,12 +161,12 @@ typedef struct {
 static oi_status compile(const oi_op *op, const char *pattern, oi_module *m, void **regex)
 {
     char why[200] = "";
-    OI_TRY(open_text(op, m));
-    oi_text_status failed = ((const oi_text_module *)m->table)->regex_compile(pattern, strlen(pattern), regex, why, sizeof why);
+    OI_TRY(oi_text_open(op, m));
+    oi_text_status failed = ((const oi_text_module *)m->table)->regex_compile(pattern, strlen(pattern), true, regex, why, sizeof why);
     if (!failed)
         return ONNX_INFER_OK;
     oi_module_close(m);
-    return text_failed(failed, ONNX_INFER_E_INVALID_MODEL, "attribute 'pattern'", why);
+    return oi_text_failed(failed, ONNX_INFER_E_INVALID_MODEL, "attribute 'pattern'", why);
 }
 
 static oi_status import_regex(oi_import *im)
@@ -186,9 +174,9 @@ static oi_status import_regex(oi_import *im)
     const oi_raw_attr *a = oi_import_find(im, "pattern");
     oi_module m;
     void *regex;
-    OI_FAIL_IF(!a || a->type != OI_RAW_STRING || strlen(a->s) != a->slen, ONNX_INFER_E_INVALID_MODEL, "attribute 'pattern' is no text");
+    OI_FAIL_IF(a && (a->type != OI_RAW_STRING || strlen(a->s) != a->slen), ONNX_INFER_E_INVALID_MODEL, "attribute 'pattern' is no text");
     OI_TRY(oi_module_hold(im, "text", OI_TEXT_MODULE_VERSION, sizeof(oi_text_module)));
-    OI_TRY(compile(im->op, a->s, &m, &regex));
+    OI_TRY(compile(im->op, a ? a->s : "", &m, &regex));
     ((const oi_text_module *)m.table)->regex_free(regex);
     oi_module_close(&m);
     return ONNX_INFER_OK;
@@ -221,7 +209,7 @@ static oi_status match_some(void *arg, size_t task)
         oi_text_status failed = g->m->regex_match(g->regex, s->text ? s->text : "", s->n, &matches, why, sizeof why);
         snprintf(what, sizeof what, "element %zu of input 0", i);
         if (failed)
-            return text_failed(failed, ONNX_INFER_E_INVALID_ARGUMENT, what, why);
+            return oi_text_failed(failed, ONNX_INFER_E_INVALID_ARGUMENT, what, why);
         g->y[i] = matches;
     }
     return ONNX_INFER_OK;
@@ -254,7 +242,7 @@ static const oi_attr_spec normalizer_attrs[] = {
     {0},
 };
 static const oi_attr_spec regex_attrs[] = {
-    {.name = "pattern", .type = OI_ATTR_STRING, .offset = offsetof(regex_attr, pattern), .flags = OI_ATTR_REQUIRED},
+    {.name = "pattern", .type = OI_ATTR_STRING, .offset = offsetof(regex_attr, pattern), .s = ""},
     {0},
 };
 

@@ -155,6 +155,35 @@ def strings(d):
 
 
 @generator
+def normalized_strings(d):
+    """Of letters whose case is the same by Unicode's full mapping and by that of single characters."""
+    case, pool = Case(d), np.array(["Monday", "TUESDAY", "été", "ÉTÉ", "Ωmega", "ωMEGA", "日本", "x1", "a b", "Źródło", "ДА", "да"], object)
+    stop = [str(w) for w in d.rng.permutation(pool)[:d.int(0, 4)]]
+    data = words(d, [d.int(1, 9)] if d.flip() else [1, d.int(1, 9)], pool)
+    return case.output(case.node("StringNormalizer", case.input(data), case_change_action=d.pick("NONE", "LOWER", "UPPER"),
+                                 is_case_sensitive=int(d.flip()), locale=d.pick("en_US.UTF-8", None), stopwords=stop or None))
+
+
+def pattern(d, depth):
+    """A random regular expression over a few letters."""
+    kind = d.int(0, 7) if depth else 0
+    if kind == 0:
+        return d.pick("a", "b", "é", ".", "[ab]", "[^a]", r"\d", r"\w", r"\pL", "x?", "", "(?i)A")
+    if kind <= 2:
+        return pattern(d, depth - 1) + pattern(d, depth - 1)
+    if kind == 3:
+        return f"({pattern(d, depth - 1)}|{pattern(d, depth - 1)})"
+    return f"(?:{pattern(d, depth - 1)}){d.pick('*', '+', '?', '{2}', '{1,3}', '*?', '+?')}"
+
+
+@generator
+def matched_strings(d):
+    case = Case(d)
+    data = np.array(["".join(d.rng.choice(list("aabbé1x\n"), d.int(0, 6))) for _ in range(d.int(1, 24))], object)
+    return case.output(case.node("RegexFullMatch", case.input(data), pattern=pattern(d, 4)))
+
+
+@generator
 def tfidf(d):
     case = Case(d)
     tokens = [str(w) for w in WORDS[:6]] if d.flip() else list(range(5))
@@ -293,3 +322,13 @@ def ml_svm(d):
     return case.output(*node(case, "SVMClassifier", case.input(value), outputs=2, coefficients=floats(d, (classes - 1) * sum(vectors)),
                              support_vectors=floats(d, sum(vectors) * columns), vectors_per_class=vectors, rho=floats(d, pairs),
                              **shared, **proba, **names))
+
+
+@generator
+def tokens(d):
+    case = Case(d)
+    data = np.array(["".join(d.rng.choice(list("aB1 ,é-日"), d.int(0, 14))) for _ in range(d.int(1, 6))], object)
+    how = d.pick({"separators": [""]}, {"tokenexp": d.pick("[a-zA-Z0-9_]+", r"\\w", "[^ ]+", "a|B|1+")},
+                 {"separators": d.pick([" "], [" ", ","], [",+| +", "-"], ["é"])})
+    return case.output(case.node("Tokenizer", case.input(data if d.flip() else data.reshape(1, -1)), mark=int(d.flip()), pad_value="#",
+                              mincharnum=1 if how == {"separators": [""]} else d.int(1, 2), domain="com.microsoft", **how))

@@ -76,7 +76,7 @@ START_TEST(test_regex)
         void *regex;
         bool matches = false;
         char why[100] = "";
-        oi_text_status status = t->regex_compile(rows[i].pattern, strlen(rows[i].pattern), &regex, why, sizeof why);
+        oi_text_status status = t->regex_compile(rows[i].pattern, strlen(rows[i].pattern), true, &regex, why, sizeof why);
         ck_assert_msg((status != OI_TEXT_OK) == (rows[i].expect < 0), "pattern %s: %s", rows[i].pattern, why);
         if (!status)
             status = t->regex_match(regex, rows[i].text, strlen(rows[i].text), &matches, why, sizeof why);
@@ -104,7 +104,7 @@ START_TEST(test_regex_bounds)
         void *regex;
         bool matches = false;
         char why[100] = "";
-        oi_text_status status = t->regex_compile(rows[i].pattern, strlen(rows[i].pattern), &regex, why, sizeof why);
+        oi_text_status status = t->regex_compile(rows[i].pattern, strlen(rows[i].pattern), true, &regex, why, sizeof why);
         if (!status)
             status = t->regex_match(regex, text, sizeof text, &matches, why, sizeof why);
         ck_assert_msg(rows[i].expect < 0 || (!status && matches == rows[i].expect), "%s: %d %s", rows[i].pattern, matches, why);
@@ -117,8 +117,8 @@ START_TEST(test_regex_bounds)
         char why[100];
         ck_assert_ptr_nonnull(long_pattern = malloc(LONG));
         memset(long_pattern, '(', LONG);
-        ck_assert_int_eq(t->regex_compile(long_pattern, LONG, &regex, why, sizeof why), OI_TEXT_LIMIT);
-        ck_assert_int_ne(t->regex_compile(long_pattern, 60000, &regex, why, sizeof why), OI_TEXT_OK);
+        ck_assert_int_eq(t->regex_compile(long_pattern, LONG, true, &regex, why, sizeof why), OI_TEXT_LIMIT);
+        ck_assert_int_ne(t->regex_compile(long_pattern, 60000, true, &regex, why, sizeof why), OI_TEXT_OK);
         free(long_pattern);
     }
     oi_module_close(&m);
