@@ -261,29 +261,254 @@ static oi_status eval(oi_eval *e)
     return ONNX_INFER_OK;
 }
 
-/* One operand whose axes only change places: Transpose. */
-static oi_status declutter(oi_rewrite *rw, oi_node_id id)
+/* --- as other operators: Transpose, Mul, MatMul --- */
+
+/* The equation's labels in an order: of an operand's axes, of a product's. */
+typedef struct {
+    int32_t label[MAX_LABELS], n;
+} label_list;
+
+static bool has(const label_list *l, int32_t label)
 {
-    const oi_node *n = &rw->g->node[id];
-    const einsum_attr *a = n->attr;
-    const oi_fact *f = oi_graph_fact(rw->g, n->in[0]);
+    int32_t i = 0;
+    while (i < l->n && l->label[i] != label)
+        i++;
+    return i < l->n;
+}
+
+static void append(label_list *l, int32_t label)
+{
+    l->label[l->n++] = label;
+}
+
+static void append_all(label_list *l, const label_list *more)
+{
+    for (int32_t i = 0; i < more->n; i++)
+        append(l, more->label[i]);
+}
+
+static label_list labels_of(const einsum_plan *p, uint32_t k)
+{
+    label_list l = {.n = 0};
+    for (int32_t i = 0; i < p->rank[k]; i++)
+        append(&l, p->axis[k][i]);
+    return l;
+}
+
+/* v, whose axes are `from`, with its axes in the order `to`. */
+static oi_value_id reordered(oi_rewrite *rw, oi_value_id v, const label_list *from, const label_list *to)
+{
     char text[16 + 4 * OI_MAX_RANK] = "perm=[";
-    einsum_plan p;
-    if (n->nin != 1 || f->shape.rank < 1)
-        return ONNX_INFER_OK;
-    OI_TRY(make_plan(a->equation, 1, &f->shape.rank, &p));
-    if (p.labels != p.outputs || p.outputs != f->shape.rank)
-        return ONNX_INFER_OK;
-    for (int32_t i = 0; i < p.outputs; i++) {
-        int32_t from = 0;
-        while (p.axis[0][from] != i)
-            from++;
+    bool same = true;
+    for (int32_t i = 0; i < to->n; i++) {
+        int32_t at = 0;
+        while (from->label[at] != to->label[i])
+            at++;
+        same = same && at == i;
         size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "", (int)from);
+        snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "", (int)at);
     }
     strcat(text, "]");
-    oi_rewrite_replace(rw, n->out[0], oi_rewrite_op(rw, "", "Transpose", text, 1, n->in));
+    return same ? v : oi_rewrite_op(rw, "", "Transpose", text, 1, &v);
+}
+
+/* v with axes of size 1 at `first` .. `first + n - 1` of the result. */
+static oi_value_id with_ones(oi_rewrite *rw, oi_value_id v, int32_t first, int32_t n)
+{
+    int64_t axes[OI_MAX_RANK];
+    for (int32_t i = 0; i < n; i++)
+        axes[i] = first + i;
+    oi_value_id in[2] = {v, OI_NONE};
+    if (n)
+        in[1] = oi_rewrite_const_ints(rw, axes, (uint32_t)n);
+    return n ? oi_rewrite_op(rw, "", "Unsqueeze", "", 2, in) : v;
+}
+
+/* Groups of axes, one behind the other, become one axis each (or one becomes its axes): the shape for Reshape. False where
+ * more is unknown than Reshape can make out for any sizes. */
+typedef struct {
+    int64_t dim[MAX_LABELS];
+    uint32_t n;
+    bool unknown; /* a dim is -1 */
+} shape_text;
+
+static bool add_dims(shape_text *t, const oi_dim *size, const label_list *l, bool joined)
+{
+    int64_t product = 1;
+    for (int32_t i = 0; i < l->n; i++) {
+        oi_dim d = size[l->label[i]];
+        bool number = oi_dim_is_number(d);
+        if ((number && d < 1) || (!number && t->unknown))
+            return false;
+        t->unknown = t->unknown || !number;
+        product = product < 0 || !number ? -1 : product > INT32_MAX ? 0 : product * d;
+        if (!joined)
+            t->dim[t->n++] = number ? d : -1;
+    }
+    if (joined)
+        t->dim[t->n++] = product;
+    return product != 0;
+}
+
+static oi_value_id reshaped(oi_rewrite *rw, oi_value_id v, const shape_text *t)
+{
+    oi_value_id in[2] = {v, oi_rewrite_const_ints(rw, t->dim, t->n)};
+    return oi_rewrite_op(rw, "", "Reshape", "", 2, in);
+}
+
+typedef struct {
+    label_list both, left, right, summed; /* of the output and both operands, one of them; of both but not the output */
+} einsum_groups;
+
+/* False where an operand has a label twice or one of its own that is summed, or sizes may be broadcast. */
+static bool group_labels(const oi_rewrite *rw, const oi_node *n, const einsum_plan *p, oi_dim *size, einsum_groups *g)
+{
+    label_list l = labels_of(p, 0), r = labels_of(p, 1);
+    *g = (einsum_groups){0};
+    for (int32_t i = 0; i < p->labels; i++)
+        size[i] = OI_DIM_LOWEST_NUMBER;
+    for (uint32_t k = 0; k < 2; k++) {
+        for (int32_t i = 0; i < p->rank[k]; i++) {
+            oi_dim d = oi_graph_fact(rw->g, n->in[k])->shape.dim[i], *known = &size[p->axis[k][i]];
+            if (*known != OI_DIM_LOWEST_NUMBER && *known != d)
+                return false;
+            *known = d;
+            for (int32_t j = 0; j < i; j++) {
+                if (p->axis[k][j] == p->axis[k][i])
+                    return false;
+            }
+        }
+    }
+    for (int32_t i = 0; i < p->labels; i++) {
+        bool in_left = has(&l, i), in_right = has(&r, i), out = i < p->outputs;
+        if (!out && !(in_left && in_right))
+            return false;
+        append(!out ? &g->summed : in_left && in_right ? &g->both : in_left ? &g->left : &g->right, i);
+    }
+    return true;
+}
+
+/* Two operands without a sum between them: one times the other. */
+static oi_value_id multiplied(oi_rewrite *rw, const einsum_groups *g, const oi_value_id *side)
+{
+    oi_value_id in[2] = {with_ones(rw, side[0], g->both.n + g->left.n, g->right.n), with_ones(rw, side[1], g->both.n, g->left.n)};
+    return oi_rewrite_op(rw, "", "Mul", "", 2, in);
+}
+
+/* As stacks of matrices, one for each place of the labels that both have. */
+static oi_status as_product(oi_rewrite *rw, const oi_node *n, const einsum_plan *p)
+{
+    oi_dim size[MAX_LABELS];
+    einsum_groups g;
+    if (!group_labels(rw, n, p, size, &g) || g.both.n + 2 > OI_MAX_RANK)
+        return ONNX_INFER_OK;
+    label_list from[2] = {labels_of(p, 0), labels_of(p, 1)}, to[2] = {g.both, g.both}, result = g.both, wanted = {.n = 0};
+    append_all(&to[0], &g.left);
+    append_all(&to[0], &g.summed);
+    append_all(&to[1], &g.summed);
+    append_all(&to[1], &g.right);
+    append_all(&result, &g.left);
+    append_all(&result, &g.right);
+    for (int32_t i = 0; i < p->outputs; i++)
+        append(&wanted, i);
+    shape_text shape[3] = {{.n = 0}};
+    const label_list *rows[2] = {&g.left, &g.summed}, *columns[2] = {&g.summed, &g.right};
+    bool whole[2] = {g.left.n == 1 && g.summed.n == 1, g.summed.n == 1 && g.right.n == 1}, plain = g.left.n == 1 && g.right.n == 1;
+    for (int32_t k = 0; k < 2 && g.summed.n; k++) {
+        if (!whole[k] && !(add_dims(&shape[k], size, &g.both, false) && add_dims(&shape[k], size, rows[k], true) &&
+                           add_dims(&shape[k], size, columns[k], true)))
+            return ONNX_INFER_OK;
+    }
+    if (g.summed.n && !plain && !(add_dims(&shape[2], size, &g.both, false) && add_dims(&shape[2], size, &g.left, false) &&
+                                  add_dims(&shape[2], size, &g.right, false)))
+        return ONNX_INFER_OK;
+    oi_value_id side[2], y;
+    for (int32_t k = 0; k < 2; k++)
+        side[k] = reordered(rw, n->in[k], &from[k], &to[k]);
+    if (g.summed.n) {
+        for (int32_t k = 0; k < 2; k++)
+            side[k] = whole[k] ? side[k] : reshaped(rw, side[k], &shape[k]);
+        y = oi_rewrite_op(rw, "", "MatMul", "", 2, side);
+        y = plain ? y : reshaped(rw, y, &shape[2]);
+    } else {
+        y = multiplied(rw, &g, side);
+    }
+    oi_rewrite_replace(rw, n->out[0], reordered(rw, y, &result, &wanted));
     return rw->status;
+}
+
+/* The first two of several operands, then their product with the others. Labels become letters: there are at most 32. */
+static oi_status split(oi_rewrite *rw, const oi_node *n, const einsum_plan *p)
+{
+    char first[16 + 4 * OI_MAX_RANK + MAX_LABELS], rest[MAX_OPERANDS * (OI_MAX_RANK + 1) + 2 * MAX_LABELS + 32];
+    char *u = first, *v = rest;
+    oi_value_id in[MAX_OPERANDS];
+    label_list used = {.n = 0};
+    int32_t kept = 0;
+    u += sprintf(u, "equation='");
+    v += sprintf(v, "equation='");
+    for (uint32_t k = 0; k < 2; k++) {
+        for (int32_t i = 0; i < p->rank[k]; i++) {
+            *u++ = (char)("aA"[p->axis[k][i] > 25] + p->axis[k][i] % 26);
+            if (!has(&used, p->axis[k][i]))
+                append(&used, p->axis[k][i]);
+        }
+        u += sprintf(u, "%s", k ? "->" : ",");
+    }
+    for (int32_t i = 0; i < used.n; i++) {
+        bool needed = used.label[i] < p->outputs;
+        for (uint32_t k = 2; k < p->operands && !needed; k++) {
+            label_list l = labels_of(p, k);
+            needed = has(&l, used.label[i]);
+        }
+        if (!needed)
+            continue;
+        if (++kept > OI_MAX_RANK)
+            return ONNX_INFER_OK;
+        *u++ = *v++ = (char)("aA"[used.label[i] > 25] + used.label[i] % 26);
+    }
+    for (uint32_t k = 2; k < p->operands; k++) {
+        *v++ = ',';
+        for (int32_t i = 0; i < p->rank[k]; i++)
+            *v++ = (char)("aA"[p->axis[k][i] > 25] + p->axis[k][i] % 26);
+    }
+    v += sprintf(v, "->");
+    for (int32_t i = 0; i < p->outputs; i++)
+        *v++ = (char)("aA"[i > 25] + i % 26);
+    strcpy(u, "'");
+    strcpy(v, "'");
+    in[0] = oi_rewrite_op(rw, "", "Einsum", first, 2, n->in);
+    for (uint32_t k = 2; k < p->operands; k++)
+        in[k - 1] = n->in[k];
+    oi_rewrite_replace(rw, n->out[0], oi_rewrite_op(rw, "", "Einsum", rest, p->operands - 1, in));
+    return rw->status;
+}
+
+static oi_status declutter(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node node = rw->g->node[id], *n = &node; /* a copy: new nodes move the array */
+    const einsum_attr *a = n->attr;
+    einsum_plan p;
+    int32_t rank[MAX_OPERANDS] = {0};
+    for (uint32_t k = 0; k < n->nin; k++) {
+        const oi_fact *f = k < MAX_OPERANDS ? oi_graph_fact(rw->g, n->in[k]) : NULL;
+        if (!f || f->shape.rank < 0)
+            return ONNX_INFER_OK;
+        rank[k] = f->shape.rank;
+    }
+    OI_TRY(make_plan(a->equation, n->nin, rank, &p));
+    if (n->nin == 1) { /* Transpose, where axes only change places */
+        label_list from = labels_of(&p, 0), to = {.n = 0};
+        for (int32_t i = 0; i < p.outputs; i++)
+            append(&to, i);
+        if (p.labels == p.outputs && p.outputs == from.n && from.n > 0)
+            oi_rewrite_replace(rw, n->out[0], reordered(rw, n->in[0], &from, &to));
+        return rw->status;
+    }
+    oi_dtype dtype = oi_graph_fact(rw->g, n->in[0])->dtype;
+    if (dtype != ONNX_INFER_FLOAT && dtype != ONNX_INFER_DOUBLE && dtype != ONNX_INFER_FLOAT16 && dtype != ONNX_INFER_BFLOAT16)
+        return ONNX_INFER_OK;
+    return n->nin == 2 ? as_product(rw, n, &p) : split(rw, n, &p);
 }
 
 static const oi_attr_spec attrs[] = {

@@ -420,8 +420,9 @@ def sorting(d):
 
 @generator
 def einsum(d):
-    case, sizes = Case(d), {letter: d.int(1, 9) for letter in "bijkhd"}
-    equation = d.pick("ij,jk->ik", "bij,bjk->bik", "bhid,bhjd->bhij", "bhij,bhjd->bhid", "ij->ji", "bij->b", "ij,ij->i", "bi,bj->bij")
+    case, sizes = Case(d), {letter: d.int(1, 9) for letter in "abcdhijkl"}
+    equation = d.pick("ij,jk,kl->il", "bij,bj->bi", "bij,bi->bij", "i,j->ij", "abc,cd,bd->a", "ij,ij->ij", "ijk,kjl->li", "ij,jk->k",
+                      "ahij,hjkl->ilak", "ij,ji->", "bdh,ijk,hdj->kbi", "ij,jk->ik", "bij,bjk->bik", "bhid,bhjd->bhij", "bhij,bhjd->bhid", "ij->ji", "bij->b", "ij,ij->i", "bi,bj->bij")
     terms = equation.split("->")[0].split(",")
     return case.output(case.node("Einsum", *[case.input(d.values([sizes[letter] for letter in term])) for term in terms], equation=equation))
 
