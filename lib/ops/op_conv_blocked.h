@@ -33,6 +33,7 @@ typedef struct {
 typedef struct {
     int64_t channels, rank; /* ReorderFromBlocked: to [N, channels, H, W], or of rank 3 to [N, channels, W] */
     int64_t channels_last;  /* to [N, H, W, channels] or [N, W, channels] */
+    int64_t space, crd;     /* space > 1: the input has channels * space^2 of them, which DepthToSpace would put into the image */
 } oi_from_blocked_attr;
 
 extern const oi_op oi_op_oi_ConvBlocked, oi_op_oi_PackConvWeights, oi_op_oi_ReorderToBlocked, oi_op_oi_ReorderFromBlocked;

@@ -14,6 +14,8 @@ static const oi_attr_spec from_attrs[] = {
      .flags = OI_ATTR_REQUIRED},
     {.name = "rank", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, rank), .i = 4},
     {.name = "channels_last", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, channels_last)},
+    {.name = "space", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, space), .i = 1},
+    {.name = "crd", .type = OI_ATTR_INT, .offset = offsetof(oi_from_blocked_attr, crd)},
     {0},
 };
 
@@ -54,8 +56,12 @@ static oi_status infer_from(oi_infer *x)
     const oi_from_blocked_attr *a = x->attr;
     const oi_shape *in = &x->in[0]->shape;
     OI_FAIL_IF(in->rank != 5 || a->rank < 3 || a->rank > 4, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
+    OI_FAIL_IF(a->space < 1 || (a->space > 1 && (a->rank != 4 || a->channels_last)), ONNX_INFER_E_INTERNAL, "attribute space is %lld",
+               (long long)a->space);
     oi_dim dims[4];
     plain_dims(a, in->dim, dims);
+    for (int32_t i = 2; i < 4 && a->space > 1; i++)
+        dims[i] = oi_dim_mul(x->syms, dims[i], a->space);
     oi_infer_set(x, 0, x->in[0]->dtype, (int32_t)a->rank, dims);
     return ONNX_INFER_OK;
 }
@@ -197,6 +203,54 @@ static oi_status run_from_last(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
+/* --- depth to space: a task is one plane of the result -------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t channels, height, width, block, blocks, space, crd; /* of the result's channels, the input's image */
+} space_state;
+
+static space_state space_of(const oi_from_blocked_attr *a, const int64_t *blocked)
+{
+    return (space_state){a->channels, blocked[2], blocked[3], blocked[4], blocked[1], a->space, a->crd};
+}
+
+static void move_plane(const space_state *s, int64_t plane, const uint32_t *from, uint32_t *to)
+{
+    const int64_t image = plane / s->channels, c = plane % s->channels, pixels = s->height * s->width, area = s->space * s->space;
+    to += plane * pixels * area;
+    for (int64_t k = 0; k < area; k++) {
+        const int64_t deep = s->crd ? c * area + k : k * s->channels + c;
+        const uint32_t *x = from + (image * s->blocks + deep / s->block) * pixels * s->block + deep % s->block;
+        for (int64_t i = 0; i < s->height; i++) {
+            uint32_t *y = to + (i * s->space + k / s->space) * s->width * s->space + k % s->space;
+            for (int64_t j = 0; j < s->width; j++, x += s->block, y += s->space)
+                *y = *x;
+        }
+    }
+}
+
+static oi_status run_from_space(const oi_run *r, uint32_t task)
+{
+    move_plane(r->step->state, task, r->in[0], r->out[0]);
+    return ONNX_INFER_OK;
+}
+
+static oi_status prepare_space(oi_prepare *p, const oi_from_blocked_attr *a)
+{
+    oi_step *step = p->step;
+    space_state *s = oi_arena_mem(p->arena, sizeof *s);
+    if (!s)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    if (oi_dtype_size(step->in[0].dtype) != sizeof(uint32_t))
+        return ONNX_INFER_OK;
+    *s = space_of(a, step->in[0].dim);
+    step->state = s;
+    step->run = run_from_space;
+    step->n_tasks = (uint32_t)(step->in[0].dim[0] * a->channels);
+    step->kernel = "reorder from blocked, depth to space";
+    return ONNX_INFER_OK;
+}
+
 static oi_status prepare_to(oi_prepare *p)
 {
     const oi_to_blocked_attr *a = p->step->attr;
@@ -209,6 +263,8 @@ static oi_status prepare_to(oi_prepare *p)
 static oi_status prepare_from(oi_prepare *p)
 {
     const oi_from_blocked_attr *a = p->step->attr;
+    if (a->space > 1)
+        return prepare_space(p, a);
     if (a->channels_last)
         return prepare_last(p, (size_t)a->channels, p->step->in[0].dim, run_from_last, "reorder channels from blocked");
     return prepare(p, (size_t)p->step->out[0].dim[1], p->step->in[0].dim, run_from, "reorder from blocked");
@@ -255,8 +311,16 @@ static oi_status eval_from(oi_eval *e)
         return oi_eval_bad_type(e, 0);
     int64_t dims[4];
     plain_dims(a, in->dim, dims);
+    for (int32_t i = 2; i < 4 && a->space > 1; i++)
+        dims[i] *= a->space;
     oi_tensor *out;
     OI_TRY(oi_eval_out(e, 0, in->dtype, (int32_t)a->rank, dims, &out));
+    if (a->space > 1) {
+        const space_state s = space_of(a, in->dim);
+        for (int64_t plane = 0; plane < in->dim[0] * a->channels; plane++)
+            move_plane(&s, plane, in->data, out->data);
+        return ONNX_INFER_OK;
+    }
     move(in->data, out->data, in->dim, a->channels, a->channels_last != 0, false);
     return ONNX_INFER_OK;
 }

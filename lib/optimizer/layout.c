@@ -11,7 +11,7 @@ enum { MAX_IN = 32 };
 static oi_value_id blocked_behind(const oi_graph *g, oi_value_id v, bool channels_last)
 {
     const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "ReorderFromBlocked");
-    return n && (((const oi_from_blocked_attr *)n->attr)->channels_last != 0) == channels_last ? n->in[0] : OI_NONE;
+    return n && ((const oi_from_blocked_attr *)n->attr)->space == 1 && (((const oi_from_blocked_attr *)n->attr)->channels_last != 0) == channels_last ? n->in[0] : OI_NONE;
 }
 
 static oi_value_id blocked_of(const oi_graph *g, oi_value_id v)
@@ -64,7 +64,7 @@ static oi_status cancel_from(oi_rewrite *rw, oi_node_id id)
     const oi_node node = rw->g->node[id];
     const oi_node *to = oi_match_def(rw->g, node.in[0], "ReorderToBlocked");
     bool last = ((const oi_from_blocked_attr *)node.attr)->channels_last != 0;
-    if (to && last == (((const oi_to_blocked_attr *)to->attr)->channels_last != 0) && oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
+    if (to && ((const oi_from_blocked_attr *)node.attr)->space == 1 && last == (((const oi_to_blocked_attr *)to->attr)->channels_last != 0) && oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
         oi_rewrite_replace(rw, node.out[0], to->in[0]);
     return rw->status;
 }
@@ -85,6 +85,8 @@ oi_status oi_rule_single_pixel(oi_rewrite *rw, oi_node_id id)
     const oi_node node = rw->g->node[id];
     const oi_shape *in = &oi_graph_fact(rw->g, node.in[0])->shape, *out = &oi_graph_fact(rw->g, node.out[0])->shape;
     const oi_shape *blocked = in->rank == 5 ? in : out;
+    if (node.op == &oi_op_oi_ReorderFromBlocked && ((const oi_from_blocked_attr *)node.attr)->space > 1)
+        return ONNX_INFER_OK;
     if (!oi_shape_is_concrete(in) || !oi_shape_is_concrete(out) || blocked->dim[2] != 1 || blocked->dim[3] != 1 ||
         oi_dims_count(in->rank, in->dim) != oi_dims_count(out->rank, out->dim) || oi_dims_count(in->rank, in->dim) == 0)
         return ONNX_INFER_OK;
@@ -139,6 +141,25 @@ static oi_status last_to_blocked(oi_rewrite *rw, oi_node_id id)
     a->block = now->block;
     a->channels_last = 1;
     oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_ReorderToBlocked, a, 1, &transpose->in[0]));
+    return rw->status;
+}
+
+/* DepthToSpace(ReorderFromBlocked(b)) -> ReorderFromBlocked(b) {space=blocksize} */
+static oi_status space_from_blocked(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node node = rw->g->node[id];
+    oi_value_id blocked = blocked_of(rw->g, node.in[0]);
+    const oi_shape shape = oi_graph_fact(rw->g, node.out[0])->shape;
+    if (blocked == OI_NONE || shape.rank != 4 || oi_attr_int(&node, "blocksize", 1) < 2)
+        return ONNX_INFER_OK;
+    oi_from_blocked_attr *a = oi_attr_new(rw->g->arena, &oi_op_oi_ReorderFromBlocked);
+    if (!a)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    a->channels = shape.dim[1];
+    a->rank = 4;
+    a->space = oi_attr_int(&node, "blocksize", 1);
+    a->crd = oi_attr_int(&node, "mode", 0); /* DCR|CRD */
+    oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_ReorderFromBlocked, a, 1, &blocked));
     return rw->status;
 }
 
@@ -337,6 +358,7 @@ const oi_rule oi_layout_rules[] = {
     {"cancel reorders", "ReorderFromBlocked", cancel_from},
     {"channels last", "Transpose", last_from_blocked},
     {"channels last", "ReorderToBlocked", last_to_blocked},
+    {"depth to space", "DepthToSpace", space_from_blocked},
     {"blocked Concat", "Concat", push_concat},
     {"blocked Resize", "Resize", push_resize},
     {"blocked Pad", "Pad", push_pad},

@@ -37,6 +37,8 @@ static const oi_rule declutter_rules[] = {
     {"transpose behind", NULL, oi_rule_transpose_down},
     {"transpose behind", "Concat", oi_rule_transpose_concat},
     {"gathers", "Gather", oi_rule_split_gathers},
+    {"upsampling", "Conv", oi_rule_upsample_conv},
+    {"depth to space behind", NULL, oi_rule_depth_behind},
     {"views", NULL, oi_rule_views},
     {"casts", "Cast", oi_rule_casts},
     {"scale and shift", NULL, oi_rule_affine},

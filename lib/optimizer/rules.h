@@ -34,6 +34,10 @@ oi_status oi_rule_transpose_concat(oi_rewrite *rw, oi_node_id id); /* Concat(Tra
 /* split_gathers.c */
 oi_status oi_rule_split_gathers(oi_rewrite *rw, oi_node_id id); /* Gather(x, 0), Gather(x, 1), ... -> Split(x) */
 
+/* upsample_conv.c */
+oi_status oi_rule_upsample_conv(oi_rewrite *rw, oi_node_id id); /* Conv(Resize(x), W) -> DepthToSpace(Conv(x, W')) */
+oi_status oi_rule_depth_behind(oi_rewrite *rw, oi_node_id id);  /* Relu(DepthToSpace(x)) -> DepthToSpace(Relu(x)) */
+
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 

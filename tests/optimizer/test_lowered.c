@@ -65,6 +65,12 @@ static const lower_case cases[] = {
      "input x float32 1x6x5x20\n const w float32 16x20x3x3 random\n a = Transpose(x) {perm=[0,3,1,2]}\n c = Conv(a, w)\n"
      "b = Transpose(c) {perm=[0,2,3,1]}\n y = Softmax(b)\n output y",
      "ReorderToBlocked ConvBlocked ReorderFromBlocked Softmax", NULL},
+    {"depth to space is another",
+     "input x float32 2x18x5x20\n const w float32 36x18x3x3 random\n c = Conv(x, w)\n y = DepthToSpace(c) {blocksize=3}\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
+    {"of columns, rows, depth",
+     "input x float32 2x18x5x20\n const w float32 36x18x3x3 random\n c = Conv(x, w)\n y = DepthToSpace(c) {blocksize=3, mode=CRD}\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked", NULL},
     {"of signals too",
      "input x float32 2x50x20\n const w float32 16x20x3 random\n a = Transpose(x) {perm=[0,2,1]}\n c = Conv(a, w)\n"
      "b = Transpose(c) {perm=[0,2,1]}\n y = Softmax(b)\n output y",

@@ -126,6 +126,22 @@ static const pass_case cases[] = {
     {"factors of both operands become one",
      "input x float32 2x4x6\n input z float32 2x6x5\n const c float32 1 = 3\n const d float32 1 = 0.5\n r = Relu(x)\n q = Relu(z)\n"
      "a = Mul(r, c)\n b = Mul(d, q)\n y = MatMul(a, b)\n output y", "Relu Relu Mul MatMul"},
+    {"upsampling before a convolution with few outputs",
+     "input x float32 1x5x4x6\n const sc float32 4 = 1 1 2 2\n const w float32 3x5x3x3 random\n const b float32 3 random\n r = Resize(x, _, sc)"
+     " {coordinate_transformation_mode=asymmetric, nearest_mode=floor}\n c = Conv(r, w, b) {pads=[1,1,1,1]}\n y = Relu(c)\n output y",
+     "Conv Relu DepthToSpace"},
+    {"of half pixels, by three, with wider taps",
+     "input x float32 1x5x4x6\n const sc float32 4 = 1 1 3 3\n const w float32 1x5x5x5 random\n r = Resize(x, _, sc)\n"
+     "y = Conv(r, w) {pads=[2,2,2,2]}\n output y", "Conv DepthToSpace"},
+    {"stays with many outputs",
+     "input x float32 1x5x4x6\n const sc float32 4 = 1 1 2 2\n const w float32 5x5x3x3 random\n r = Resize(x, _, sc)"
+     " {coordinate_transformation_mode=asymmetric, nearest_mode=floor}\n y = Conv(r, w) {pads=[1,1,1,1]}\n output y", "Resize Conv"},
+    {"and with other positions",
+     "input x float32 1x5x4x6\n const sc float32 4 = 1 1 2 2\n const w float32 3x5x3x3 random\n r = Resize(x, _, sc)"
+     " {coordinate_transformation_mode=asymmetric, nearest_mode=ceil}\n y = Conv(r, w) {pads=[1,1,1,1]}\n output y", "Resize Conv"},
+    {"and without the pads",
+     "input x float32 1x5x4x6\n const sc float32 4 = 1 1 2 2\n const w float32 3x5x3x3 random\n r = Resize(x, _, sc)"
+     " {coordinate_transformation_mode=asymmetric, nearest_mode=floor}\n y = Conv(r, w)\n output y", "Resize Conv"},
     {"gathers of each place are one split",
      "input x float32 4x3\n const i int64 1 = 0\n const j int64 1 = -1\n const k int64 scalar = 1\n a = Gather(x, i) {axis=1}\n"
      "b = Gather(x, j) {axis=1}\n c = Gather(x, k) {axis=-1}\n d = Neg(c)\n e = Exp(a)\n f = Abs(b)\n output d\n output e\n output f",
