@@ -79,7 +79,8 @@ static little_bytes value_info(const char *name, const char *type, char *dims)
 {
     little_bytes shape = {0}, tensor = {0}, wrapped = {0}, info = {0};
     char *rest;
-    for (char *d = strtok_r(dims, "x", &rest); d && strcmp(d, "scalar"); d = strtok_r(NULL, "x", &rest)) {
+    int any = !strcmp(dims, "any");
+    for (char *d = strtok_r(dims, "x", &rest); d && !any && strcmp(d, "scalar"); d = strtok_r(NULL, "x", &rest)) {
         little_bytes dim = {0};
         if (*d >= '0' && *d <= '9')
             put_int(&dim, 1, atoll(d));
@@ -88,7 +89,10 @@ static little_bytes value_info(const char *name, const char *type, char *dims)
         put_message(&shape, 1, &dim);
     }
     put_int(&tensor, 1, type_number(type));
-    put_message(&tensor, 2, &shape);
+    if (any)
+        little_free(&shape);
+    else
+        put_message(&tensor, 2, &shape);
     put_message(&wrapped, 1, &tensor);
     put_text(&info, 1, name);
     put_message(&info, 2, &wrapped);

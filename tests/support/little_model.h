@@ -13,7 +13,8 @@ typedef struct {
 void little_free(little_bytes *b);
 
 /* A graph (GraphProto) from lines:
- *   in x float 2xNx?         an input: element type float, int64 or bool; dims: numbers, names, ? for none given; "scalar"
+ *   in x float 2xNx?         an input: element type float, int64 or bool; dims: numbers, names, ? for none given; "scalar";
+ *                            "any": no rank given
  *   info x float 2x3         a value_info entry
  *   const w float 2x2 1 2 3 4
  *   hole w float 2x2 FILE    the same with the data in a file beside the model
