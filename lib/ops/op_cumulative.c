@@ -27,6 +27,29 @@ static oi_status infer(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
+enum { BLOCK = 16, TASK_ELEMENTS = 1 << 13 }; /* BLOCK: lanes side by side that are taken together */
+
+typedef struct {
+    const oi_tensor *t;
+    oi_tensor *y;
+    cumulative_fn *fn;
+    int64_t n, inner, blocks, units, each; /* units: blocks of all outer places; each: of a task */
+    bool product, exclusive, reverse;
+} cumulative_job;
+
+static oi_status run_lanes(void *arg, size_t task)
+{
+    const cumulative_job *j = arg;
+    int64_t size = (int64_t)oi_dtype_size(j->t->dtype), end = ((int64_t)task + 1) * j->each;
+    for (int64_t unit = (int64_t)task * j->each; unit < (end < j->units ? end : j->units); unit++) {
+        int64_t lane = unit % j->blocks * BLOCK, left = j->inner - lane;
+        int64_t first = ((unit / j->blocks * j->n + (j->reverse ? j->n - 1 : 0)) * j->inner + lane) * size;
+        j->fn(j->n, left < BLOCK ? left : BLOCK, j->reverse ? -j->inner : j->inner, (const char *)j->t->data + first,
+              (char *)j->y->data + first, j->product, j->exclusive);
+    }
+    return ONNX_INFER_OK;
+}
+
 static oi_status eval(oi_eval *e)
 {
     const cumulative_attr *a = e->attr;
@@ -40,16 +63,16 @@ static oi_status eval(oi_eval *e)
                (long long)given, (int)t->rank);
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, t->dtype, t->rank, t->dim, &y));
-    int64_t outer, n, inner, size = (int64_t)oi_dtype_size(t->dtype);
-    oi_loop_axis(t->rank, t->dim, (int32_t)axis, &outer, &n, &inner);
-    if (n == 0)
+    int64_t outer;
+    cumulative_job j = {.t = t, .y = y, .fn = fns[t->dtype], .product = e->op == &oi_op_CumProd, .exclusive = a->exclusive != 0,
+                        .reverse = a->reverse != 0};
+    oi_loop_axis(t->rank, t->dim, (int32_t)axis, &outer, &j.n, &j.inner);
+    if (j.n == 0 || outer * j.inner == 0)
         return ONNX_INFER_OK;
-    for (int64_t o = 0; o < outer; o++) {
-        int64_t first = (o * n + (a->reverse ? n - 1 : 0)) * inner * size;
-        fns[t->dtype](n, inner, a->reverse ? -inner : inner, (const char *)t->data + first, (char *)y->data + first,
-                      e->op == &oi_op_CumProd, a->exclusive != 0);
-    }
-    return ONNX_INFER_OK;
+    j.blocks = (j.inner + BLOCK - 1) / BLOCK;
+    j.units = outer * j.blocks;
+    j.each = TASK_ELEMENTS / (j.n * (j.inner < BLOCK ? j.inner : BLOCK)) + 1;
+    return e->host->parallel(e, (size_t)((j.units + j.each - 1) / j.each), run_lanes, &j);
 }
 
 static const oi_attr_spec attrs[] = {

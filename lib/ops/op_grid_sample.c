@@ -87,60 +87,109 @@ static int32_t taps_of(const grid_attr *a, double place, int64_t n, int64_t *at,
     return count;
 }
 
+/* A pixel and its share in a place. */
+typedef struct {
+    int64_t from;
+    double weight;
+} share;
+
+typedef struct {
+    const grid_attr *a;
+    const oi_tensor *x, *grid;
+    oi_tensor *y;
+    oi_dtype part;      /* complex pixels are sampled part by part */
+    int64_t parts, pixels, places, each; /* each: places of a task */
+    int32_t axes, most; /* most shares of a place */
+    share *room;        /* `most` for each task */
+} grid_job;
+
+/* The pixels that a place is made of. */
+static int32_t shares_of(const grid_job *j, int64_t place, share *out)
+{
+    int64_t at[AXES][TAPS];
+    double weight[AXES][TAPS];
+    int32_t count[AXES], all = 1, n = 0;
+    for (int32_t i = 0; i < j->axes; i++) {
+        double coordinate = oi_elem_get_double(j->grid->dtype, j->grid->data, (size_t)(place * j->axes + j->axes - 1 - i));
+        count[i] = taps_of(j->a, coordinate, j->x->dim[2 + i], at[i], weight[i]);
+        all *= count[i];
+    }
+    for (int32_t t = 0; t < all; t++) {
+        int64_t from = 0, step = 1;
+        int32_t rest = t;
+        double w = 1;
+        for (int32_t i = j->axes; i-- > 0 && from >= 0; rest /= count[i], step *= j->x->dim[2 + i]) {
+            int64_t pixel_at = at[i][rest % count[i]];
+            w *= weight[i][rest % count[i]];
+            from = pixel_at < 0 ? -1 : from + pixel_at * step;
+        }
+        if (from >= 0)
+            out[n++] = (share){from, w};
+    }
+    return n;
+}
+
+static oi_status sample(void *arg, size_t task)
+{
+    const grid_job *j = arg;
+    share *shares = j->room + task * (size_t)j->most;
+    int64_t channels = j->x->dim[1], first = (int64_t)task * j->each, all = j->x->dim[0] * j->places, last = first + j->each < all ? first + j->each : all;
+    for (int64_t p = first; p < last; p++) {
+        int32_t n = shares_of(j, p, shares);
+        for (int64_t c = 0; c < channels * j->parts; c++) {
+            int64_t plane = p / j->places * channels + c / j->parts;
+            size_t to = (size_t)((plane * j->places + p % j->places) * j->parts + c % j->parts);
+            double sum = 0;
+            if (j->x->dtype == ONNX_INFER_FLOAT) {
+                const float *x = (const float *)j->x->data + plane * j->pixels;
+                for (int32_t t = 0; t < n; t++)
+                    sum += shares[t].weight * (double)x[shares[t].from];
+                ((float *)j->y->data)[to] = (float)sum;
+                continue;
+            }
+            for (int32_t t = 0; t < n; t++)
+                sum += shares[t].weight *
+                       oi_elem_get_double(j->part, j->x->data, (size_t)((plane * j->pixels + shares[t].from) * j->parts + c % j->parts));
+            oi_elem_set_double(j->part, j->y->data, to, sum);
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+enum { MAX_TASKS = 64, TASK_PIXELS = 1 << 12 };
+
 static oi_status eval(oi_eval *e)
 {
-    const grid_attr *a = e->attr;
     const oi_tensor *x = oi_eval_in(e, 0), *grid = oi_eval_in(e, 1);
+    grid_job j = {.a = e->attr, .x = x, .grid = grid};
     if (!x || x->dtype == ONNX_INFER_STRING)
         return oi_eval_bad_type(e, 0);
     if (!grid || !oi_dtype_is_float(grid->dtype))
         return oi_eval_bad_type(e, 1);
-    /* Complex pixels are sampled part by part. */
-    oi_dtype part = x->dtype == ONNX_INFER_COMPLEX64 ? ONNX_INFER_FLOAT : x->dtype == ONNX_INFER_COMPLEX128 ? ONNX_INFER_DOUBLE : x->dtype;
-    int64_t parts = part == x->dtype ? 1 : 2;
-    int32_t axes = x->rank - 2;
-    OI_FAIL_IF(axes < 1 || grid->rank != x->rank || grid->dim[0] != x->dim[0] || grid->dim[grid->rank - 1] != axes, ONNX_INFER_E_SHAPE_MISMATCH,
-               "GridSample: the grid does not fit input 0");
-    int64_t dims[OI_MAX_RANK] = {x->dim[0], x->dim[1]}, pixels = oi_dims_count(axes, x->dim + 2), places = 1;
-    for (int32_t i = 0; i < axes; i++) {
+    j.part = x->dtype == ONNX_INFER_COMPLEX64 ? ONNX_INFER_FLOAT : x->dtype == ONNX_INFER_COMPLEX128 ? ONNX_INFER_DOUBLE : x->dtype;
+    j.parts = j.part == x->dtype ? 1 : 2;
+    j.axes = x->rank - 2;
+    OI_FAIL_IF(j.axes < 1 || grid->rank != x->rank || grid->dim[0] != x->dim[0] || grid->dim[grid->rank - 1] != j.axes,
+               ONNX_INFER_E_SHAPE_MISMATCH, "GridSample: the grid does not fit input 0");
+    int64_t dims[OI_MAX_RANK] = {x->dim[0], x->dim[1]};
+    j.pixels = oi_dims_count(j.axes, x->dim + 2);
+    j.places = j.most = 1;
+    for (int32_t i = 0; i < j.axes; i++) {
         dims[2 + i] = grid->dim[1 + i];
-        places *= dims[2 + i];
+        j.places *= dims[2 + i];
+        j.most *= j.a->mode == CUBIC ? TAPS : j.a->mode == LINEAR ? 2 : 1;
     }
-    oi_tensor *y;
-    OI_TRY(oi_eval_out(e, 0, x->dtype, x->rank, dims, &y));
-    OI_FAIL_IF(pixels == 0 && oi_tensor_count(y) > 0, ONNX_INFER_E_SHAPE_MISMATCH, "GridSample: input 0 has no pixels");
-    for (int64_t p = 0; p < dims[0] * places; p++) {
-        int64_t at[AXES][TAPS], n = p / places, index[AXES];
-        double weight[AXES][TAPS];
-        int32_t count[AXES], all = 1;
-        if (p % 1024 == 0)
-            OI_TRY(e->host->check(e));
-        for (int32_t i = 0; i < axes; i++) {
-            double place = oi_elem_get_double(grid->dtype, grid->data, (size_t)(p * axes + axes - 1 - i));
-            count[i] = taps_of(a, place, x->dim[2 + i], at[i], weight[i]);
-            all *= count[i];
-        }
-        for (int64_t c = 0; c < dims[1] * parts; c++) {
-            int64_t plane = n * dims[1] + c / parts;
-            double sum = 0;
-            for (int32_t t = 0; t < all; t++) {
-                int64_t from = 0;
-                int32_t rest = t;
-                double w = 1;
-                for (int32_t i = axes; i-- > 0;) {
-                    index[i] = at[i][rest % count[i]];
-                    w *= weight[i][rest % count[i]];
-                    rest /= count[i];
-                }
-                for (int32_t i = 0; i < axes && from >= 0; i++)
-                    from = index[i] < 0 ? -1 : from * x->dim[2 + i] + index[i];
-                if (from >= 0)
-                    sum += w * oi_elem_get_double(part, x->data, (size_t)((plane * pixels + from) * parts + c % parts));
-            }
-            oi_elem_set_double(part, y->data, (size_t)((plane * places + p % places) * parts + c % parts), sum);
-        }
-    }
-    return ONNX_INFER_OK;
+    OI_TRY(oi_eval_out(e, 0, x->dtype, x->rank, dims, &j.y));
+    if (oi_tensor_count(j.y) == 0)
+        return ONNX_INFER_OK;
+    OI_FAIL_IF(j.pixels == 0, ONNX_INFER_E_SHAPE_MISMATCH, "GridSample: input 0 has no pixels");
+    int64_t all = dims[0] * j.places, least = TASK_PIXELS / dims[1] + 1, most = (all + MAX_TASKS - 1) / MAX_TASKS;
+    j.each = least > most ? least : most;
+    size_t tasks = (size_t)((all + j.each - 1) / j.each);
+    j.room = oi_eval_scratch_array(e, tasks * (size_t)j.most, sizeof *j.room);
+    if (!j.room)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    return e->host->parallel(e, tasks, sample, &j);
 }
 
 static const oi_attr_spec attrs[] = {

@@ -49,6 +49,30 @@ static oi_status infer(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
+enum { MAX_TASKS = 64, TASK_ELEMENTS = 1 << 14 };
+
+typedef struct {
+    const oi_tensor *t;
+    oi_tensor *values, *places;    /* NULL: not wanted */
+    int64_t n, inner, k, lanes, each; /* each: lanes of a task */
+    bool largest;
+    char *room;                    /* k entries for each task */
+} topk_job;
+
+static oi_status pick_lanes(void *arg, size_t task)
+{
+    const topk_job *j = arg;
+    size_t size = oi_dtype_size(j->t->dtype);
+    int64_t first = (int64_t)task * j->each, last = first + j->each < j->lanes ? first + j->each : j->lanes;
+    for (int64_t i = first; i < last; i++) {
+        int64_t from = i / j->inner * j->n * j->inner + i % j->inner, to = i / j->inner * j->k * j->inner + i % j->inner;
+        fns[j->t->dtype](j->n, j->inner, (const char *)j->t->data + (size_t)from * size, j->k, j->largest,
+                         j->room + task * (size_t)j->k * sizeof(entry_f64), j->values ? (char *)j->values->data + (size_t)to * size : NULL,
+                         j->places ? (int64_t *)j->places->data + to : NULL);
+    }
+    return ONNX_INFER_OK;
+}
+
 static oi_status eval(oi_eval *e)
 {
     const topk_attr *a = e->attr;
@@ -71,16 +95,16 @@ static oi_status eval(oi_eval *e)
         OI_TRY(oi_eval_out(e, 0, t->dtype, t->rank, dims, &values));
     if (oi_eval_wants(e, 1))
         OI_TRY(oi_eval_out(e, 1, ONNX_INFER_INT64, t->rank, dims, &places));
-    void *room = oi_eval_scratch_array(e, (size_t)k + 1, sizeof(entry_f64));
-    if (!room)
+    if (k == 0 || outer * inner == 0)
+        return ONNX_INFER_OK;
+    topk_job j = {.t = t, .values = values, .places = places, .n = n, .inner = inner, .k = k, .lanes = outer * inner, .largest = a->largest != 0};
+    int64_t least = TASK_ELEMENTS / n + 1, most = (j.lanes + MAX_TASKS - 1) / MAX_TASKS;
+    j.each = least > most ? least : most;
+    size_t tasks = (size_t)((j.lanes + j.each - 1) / j.each);
+    j.room = oi_eval_scratch_array(e, tasks * (size_t)k, sizeof(entry_f64));
+    if (!j.room)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    size_t size = oi_dtype_size(t->dtype);
-    for (int64_t i = 0; i < outer * inner && k > 0; i++) {
-        int64_t from = i / inner * n * inner + i % inner, to = i / inner * k * inner + i % inner;
-        fns[t->dtype](n, inner, (const char *)t->data + (size_t)from * size, k, a->largest != 0, room,
-                      values ? (char *)values->data + (size_t)to * size : NULL, places ? (int64_t *)places->data + to : NULL);
-    }
-    return ONNX_INFER_OK;
+    return e->host->parallel(e, tasks, pick_lanes, &j);
 }
 
 static const oi_attr_spec attrs[] = {

@@ -415,6 +415,9 @@ def sorting(d):
         values = d.rng.permutation(int(np.prod(shape))).reshape(shape).astype(np.float32)
         return case.output(*case.node("TopK", case.input(values), case.constant(np.array([d.int(1, shape[axis])], np.int64)), outputs=2,
                                       axis=axis, largest=d.int(0, 1), sorted=1))
+    if d.flip():
+        return case.output(case.node("CumSum", case.input(d.values(shape, d.pick("float32", "int64"))), case.constant(np.int64(axis - len(shape))),
+                                     exclusive=d.int(0, 1), reverse=d.int(0, 1)))
     return case.output(case.node("NonZero", case.input(d.values(shape, d.pick("bool", "int64", "float32")))))
 
 
