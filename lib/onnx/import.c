@@ -42,24 +42,67 @@ int64_t oi_importer_opset(const oi_importer *im, const oi_frame *frame, const ch
     return version;
 }
 
-/* protobuf-c's memory: an arena that goes when the load ends. */
+/* protobuf-c's memory: an arena that goes when the load ends. Large pieces are on the heap until protobuf-c is done, since it
+ * gives most of them back at once: its notes on long lists that are not packed, as attributes' are. */
+enum { LARGE_PIECE = 1 << 16, MOST_PIECES = 64 };
+
 typedef struct {
+    const oi_alloc *alloc;
+    void *p;
+} large_piece;
+
+typedef struct {
+    const oi_alloc *alloc;
     oi_arena *arena;
+    void *piece[MOST_PIECES];
+    size_t npiece;
     bool full;
 } pb_memory;
 
 static void *pb_alloc(void *user, size_t n)
 {
     pb_memory *m = user;
-    void *p = oi_arena_mem(m->arena, n);
+    bool large = n >= LARGE_PIECE && m->npiece < MOST_PIECES;
+    void *p = large ? oi_alloc_mem(m->alloc, n) : oi_arena_mem(m->arena, n);
+    if (large && p)
+        m->piece[m->npiece++] = p;
     m->full |= !p;
     return p;
 }
 
 static void pb_free(void *user, void *p)
 {
-    (void)user;
-    (void)p;
+    pb_memory *m = user;
+    for (size_t i = m->npiece; p && i-- > 0;) {
+        if (m->piece[i] != p)
+            continue;
+        oi_free_mem(m->alloc, p);
+        m->piece[i] = m->piece[--m->npiece];
+        return;
+    }
+}
+
+static void free_large(void *arg)
+{
+    const large_piece *l = arg;
+    oi_free_mem(l->alloc, l->p);
+}
+
+/* What is left of the large pieces goes with the arena. */
+static oi_status keep_large(pb_memory *m)
+{
+    oi_status status = ONNX_INFER_OK;
+    while (m->npiece) {
+        void *p = m->piece[--m->npiece];
+        large_piece *l = status ? NULL : oi_arena_mem(m->arena, sizeof *l);
+        if (l)
+            *l = (large_piece){m->alloc, p};
+        if (!status)
+            status = l ? oi_arena_on_destroy(m->arena, free_large, l) : ONNX_INFER_E_OUT_OF_MEMORY;
+        if (status)
+            oi_free_mem(m->alloc, p);
+    }
+    return status;
 }
 
 oi_status oi_onnx_unpack(const oi_alloc *a, oi_arena *arena, const oi_bytes *bytes, const ProtobufCMessageDescriptor *type,
@@ -68,11 +111,12 @@ oi_status oi_onnx_unpack(const oi_alloc *a, oi_arena *arena, const oi_bytes *byt
     uint64_t depth = MAX_WIRE_DEPTH + WIRE_LEVELS_PER_GRAPH * max_depth;
     oi_wire_limits limits = {max_nodes, max_nodes * MESSAGES_PER_NODE, depth < 1000 ? (uint32_t)depth : 1000};
     oi_wire_skeleton skeleton;
-    pb_memory memory = {arena, false};
+    pb_memory memory = {.alloc = oi_arena_alloc_of(arena), .arena = arena};
     ProtobufCAllocator allocator = {pb_alloc, pb_free, &memory};
     OI_TRY(oi_wire_scan(a, bytes->data, bytes->size, type, &limits, &skeleton));
     *out = protobuf_c_message_unpack(type, &allocator, skeleton.size, skeleton.data);
     oi_free_mem(a, skeleton.data);
+    OI_TRY(keep_large(&memory));
     OI_FAIL_IF(!*out && memory.full, ONNX_INFER_E_OUT_OF_MEMORY, "out of memory while reading the model");
     OI_FAIL_IF(!*out, ONNX_INFER_E_PARSE, "the bytes are no %s", type->short_name);
     return ONNX_INFER_OK;
