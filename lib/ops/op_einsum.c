@@ -402,7 +402,14 @@ static oi_status as_product(oi_rewrite *rw, const oi_node *n, const einsum_plan 
     einsum_groups g;
     if (!group_labels(rw, n, p, size, &g) || g.both.n + 2 > OI_MAX_RANK)
         return ONNX_INFER_OK;
-    label_list from[2] = {labels_of(p, 0), labels_of(p, 1)}, to[2] = {g.both, g.both}, result = g.both, wanted = {.n = 0};
+    const bool turned = g.left.n > 0 && g.right.n > 0 && g.right.label[0] < g.left.label[0]; /* columns come last in a product */
+    if (turned) {
+        label_list left = g.left;
+        g.left = g.right;
+        g.right = left;
+    }
+    const oi_value_id operand[2] = {n->in[turned], n->in[!turned]};
+    label_list from[2] = {labels_of(p, turned), labels_of(p, !turned)}, to[2] = {g.both, g.both}, result = g.both, wanted = {.n = 0};
     append_all(&to[0], &g.left);
     append_all(&to[0], &g.summed);
     append_all(&to[1], &g.summed);
@@ -413,9 +420,11 @@ static oi_status as_product(oi_rewrite *rw, const oi_node *n, const einsum_plan 
         append(&wanted, i);
     shape_text shape[3] = {{.n = 0}};
     const label_list *rows[2] = {&g.left, &g.summed}, *columns[2] = {&g.summed, &g.right};
-    bool whole[2] = {g.left.n == 1 && g.summed.n == 1, g.summed.n == 1 && g.right.n == 1}, plain = g.left.n == 1 && g.right.n == 1;
+    const bool stay = g.both.n == 0 && g.left.n > 1; /* rows of any number of axes by one matrix */
+    bool whole[2] = {(g.left.n == 1 || stay) && g.summed.n == 1, g.summed.n == 1 && g.right.n == 1};
+    bool plain = (g.left.n == 1 || stay) && g.right.n == 1;
     for (int32_t k = 0; k < 2 && g.summed.n; k++) {
-        if (!whole[k] && !(add_dims(&shape[k], size, &g.both, false) && add_dims(&shape[k], size, rows[k], true) &&
+        if (!whole[k] && !(add_dims(&shape[k], size, &g.both, false) && add_dims(&shape[k], size, rows[k], k || !stay) &&
                            add_dims(&shape[k], size, columns[k], true)))
             return ONNX_INFER_OK;
     }
@@ -424,7 +433,7 @@ static oi_status as_product(oi_rewrite *rw, const oi_node *n, const einsum_plan 
         return ONNX_INFER_OK;
     oi_value_id side[2], y;
     for (int32_t k = 0; k < 2; k++)
-        side[k] = reordered(rw, n->in[k], &from[k], &to[k]);
+        side[k] = reordered(rw, operand[k], &from[k], &to[k]);
     if (g.summed.n) {
         for (int32_t k = 0; k < 2; k++)
             side[k] = whole[k] ? side[k] : reshaped(rw, side[k], &shape[k]);

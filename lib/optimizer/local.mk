@@ -23,6 +23,7 @@ core_sources += lib/optimizer/pass_common.c
 core_sources += lib/optimizer/pass_subgraph.c
 core_sources += lib/optimizer/pack_cache.c
 core_sources += lib/optimizer/pack_cache.h
+core_sources += lib/optimizer/move_bias.c
 core_sources += lib/optimizer/move_scalar.c
 core_sources += lib/optimizer/split_gathers.c
 core_sources += lib/optimizer/upsample_conv.c

@@ -47,6 +47,7 @@ static const oi_rule declutter_rules[] = {
     {"factor", "Mul", oi_rule_scalar_up},
     {"factor", "Div", oi_rule_scalar_up},
     {"two factors", "MatMul", oi_rule_two_factors},
+    {"bias", "Add", oi_rule_bias_up},
     {"hard sigmoid", "Div", oi_rule_hard_sigmoid},
     {"hard sigmoid", "Mul", oi_rule_hard_sigmoid},
     {"hard swish", "Mul", oi_rule_hard_swish},

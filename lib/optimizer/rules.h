@@ -38,6 +38,9 @@ oi_status oi_rule_split_gathers(oi_rewrite *rw, oi_node_id id); /* Gather(x, 0),
 oi_status oi_rule_upsample_conv(oi_rewrite *rw, oi_node_id id); /* Conv(Resize(x), W) -> DepthToSpace(Conv(x, W')) */
 oi_status oi_rule_depth_behind(oi_rewrite *rw, oi_node_id id);  /* Relu(DepthToSpace(x)) -> DepthToSpace(Relu(x)) */
 
+/* move_bias.c */
+oi_status oi_rule_bias_up(oi_rewrite *rw, oi_node_id id);        /* Add(Reshape(MatMul(x, w)), c) -> Reshape(Add(MatMul(x, w), c)) */
+
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 

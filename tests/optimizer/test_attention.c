@@ -46,6 +46,13 @@ static const lowered_case cases[] = {
      "const u int64 4 = 2 3 5 7\n const f int64 3 = 6 5 7\n kt = Transpose(k) {perm=[0,2,1]}\n s = MatMul(q, kt)\n s1 = Reshape(s, u)\n"
      "s2 = Add(s1, b)\n s3 = Add(s2, m)\n s4 = Reshape(s3, f)\n p = Softmax(s4) {axis=2}\n y = MatMul(p, v)\n output y",
      "AttentionStrided"},
+    {"attention of Keras",
+     "input x float32 2x5x6\n const wq float32 6x3x8 random\n const wk float32 6x3x8 random\n const wv float32 6x3x8 random\n"
+     "const b float32 3x8 random\n const wo float32 3x8x6 random\n const c float32 scalar = 0.35\n"
+     "q = Einsum(x, wq) {equation='abc,cde->abde'}\n q1 = Add(q, b)\n k = Einsum(x, wk) {equation='abc,cde->abde'}\n"
+     "v = Einsum(x, wv) {equation='abc,cde->abde'}\n q2 = Mul(q1, c)\n s = Einsum(k, q2) {equation='aecd,abcd->acbe'}\n p = Softmax(s)\n"
+     "y = Einsum(p, v) {equation='acbe,aecd->abcd'}\n z = Einsum(y, wo) {equation='abcd,cde->abe'}\n output z",
+     "GemmPacked AttentionStrided GemmPacked"},
     {"attention whose softmax sees a matrix",
      QKV_4D "input m float32 1x1x5x7\n const u int64 4 = 2 3 5 7\n" K_TURNED
      "s = MatMul(q, kt)\n t = Add(m, s)\n f = Flatten(t) {axis=3}\n p = Softmax(f)\n g = Reshape(p, u)\n y = MatMul(g, v)\n output y",

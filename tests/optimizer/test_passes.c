@@ -222,6 +222,31 @@ static const pass_case cases[] = {
     {"softmax",
      "input x float32 2x5x8\n const ax int64 1 = 1\n m = ReduceMax(x, ax)\n d = Sub(x, m)\n e = Exp(d)\n s = ReduceSum(e, ax)\n"
      "y = Div(e, s)\n output y", "Softmax"},
+    {"einsum as a product",
+     "input x float32 Nx5x6\n const w float32 6x3x8 random\n y = Einsum(x, w) {equation='abc,cde->abde'}\n output y", "MatMul Reshape"},
+    {"einsum as a product with its operands changed over",
+     "input x float32 2x7x3x8\n input z float32 2x5x3x8\n y = Einsum(x, z) {equation='aecd,abcd->acbe'}\n output y",
+     "Transpose Transpose MatMul"},
+    {"einsum as a sum over several axes",
+     "input x float32 2x7x3x8\n input z float32 8x3\n y = Einsum(x, z) {equation='abcd,dc->ba'}\n output y",
+     "Transpose Transpose Reshape Reshape MatMul Reshape"},
+    {"a bias moves in front of the view that splits its columns",
+     "input x float32 Nx5x6\n const w float32 6x24 random\n const b float32 1x3x8 random\n const s int64 4 = 0 0 3 8\n a = MatMul(x, w)\n"
+     "c = Reshape(a, s)\n y = Add(b, c)\n output y", "MatMul Add Reshape"},
+    {"a bias of other columns stays",
+     "input x float32 5x6\n const w float32 6x24 random\n const b float32 3x8 random\n const s int64 4 = 5 2 3 4\n const t int64 3 = 5 3 8\n"
+     "a = MatMul(x, w)\n c = Reshape(a, t)\n d = Add(c, b)\n e = Add(d, b)\n f = Reshape(e, s)\n g = Relu(c)\n y = Relu(f)\n output y\n"
+     "output g", "MatMul Reshape Add Add Reshape Relu Relu"},
+    {"einsum over all", "input x float32 7\n input z float32 7\n y = Einsum(x, z) {equation='i,i'}\n output y",
+     "Reshape Reshape MatMul Reshape"},
+    {"einsum with an ellipsis", "input x float32 2x3x4x5\n input z float32 2x3x5x6\n y = Einsum(x, z) {equation='...ij,...jk->...ik'}\n"
+     "output y", "MatMul"},
+    {"einsum that broadcasts stays", "input x float32 1x4x5\n input z float32 3x5x6\n y = Einsum(x, z) {equation='bij,bjk->bik'}\n"
+     "output y", "Einsum"},
+    {"einsum with a sum over one operand stays", "input x float32 4x5\n input z float32 5\n y = Einsum(x, z) {equation='ij,j->j'}\n"
+     "output y", "Einsum"},
+    {"einsum of a diagonal stays", "input x float32 4x4\n input z float32 4x5\n y = Einsum(x, z) {equation='ii,ij->j'}\n output y",
+     "Einsum"},
     {"softmax over two axes stays",
      "input x float32 2x5x8\n const ax int64 1 = 1\n const bx int64 1 = 2\n m = ReduceMax(x, ax)\n d = Sub(x, m)\n e = Exp(d)\n"
      "s = ReduceSum(e, bx)\n y = Div(e, s)\n output y", "ReduceMax Sub Exp ReduceSum Div"},
