@@ -1,8 +1,10 @@
-"""Runs random cases of operators and little graphs through onnx-infer and holds them against ONNX Runtime or the wheel's reference.
+"""Runs random cases of operators and little graphs through onnx-infer and holds them against ONNX Runtime, or against the
+wheel's reference evaluator.
 
-Every case has its seed in its name (NAME_SEED); --seed N --count 1 --filter NAME draws it again, --keep DIR leaves its
-directory. ONNX Runtime runs with its optimisations off; cases that it cannot run, or whose operator this build lacks (the
-conformance manifest lists those), are left out. The last line is `N passed, M failed`.
+Every operator of the standard is drawn by some generator, or NOT_DRAWN says why not. Every case has its seed in its name
+(NAME_SEED); --seed N --count 1 --filter NAME draws it again, --keep DIR leaves its directory. ONNX Runtime
+runs with its optimisations off; cases that it cannot run, or whose operator this build lacks (the conformance manifest lists
+those), are left out. The last line is `N passed, M failed`.
 """
 import argparse
 import json
@@ -12,9 +14,10 @@ import sys
 import tempfile
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
-from onnx import MapProto, SequenceProto, TensorProto, numpy_helper
+from onnx import AttributeProto, MapProto, SequenceProto, TensorProto, numpy_helper
 
 import conformance
 import contrib_cases  # noqa: F401  adds its generators
@@ -22,6 +25,7 @@ import generate
 import harness
 import random_cases
 import random_numeric  # noqa: F401  its generators join those of random_cases
+import random_standard  # noqa: F401
 import random_control  # noqa: F401
 import random_ml  # noqa: F401  its generators join those of random_cases
 
@@ -87,6 +91,32 @@ def write(folder, name, seed):
     return True
 
 
+# Operators that no property test draws, and why.
+NOT_DRAWN = {
+    "Gradient": "no other evaluator: the standard's cases",
+    "ImageDecoder": "tests/unit/test_modules decodes files of every kind",
+    "Bernoulli": "random: tests/unit/test_ops_reference", "Multinomial": "random: tests/unit/test_ops_reference",
+    "RandomNormal": "random: tests/unit/test_ops_reference", "RandomNormalLike": "random: tests/unit/test_ops_reference",
+    "RandomUniform": "random: tests/unit/test_ops_reference", "RandomUniformLike": "random: tests/unit/test_ops_reference",
+}
+
+
+def operators_of(graph):
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from operators_of(attribute.g)
+
+
+def undrawn(folder):
+    """Operators of the standard that none of the cases has."""
+    drawn = set(NOT_DRAWN)
+    for path in folder.glob("random/*/model.onnx"):
+        drawn.update(operators_of(onnx.load(path).graph))
+    return sorted({schema.name for schema in onnx.defs.get_all_schemas()} - drawn)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=40, help="cases of each generator; default %(default)s")
@@ -110,6 +140,9 @@ def main():
         cases = sorted(f"random/{path.parent.name}" for path in folder.glob("random/*/model.onnx"))
         harness.progress(f"running {len(cases)} cases")
         outcome = conformance.verify(folder, cases, options, kinds=("random",))
+        if not args.filter and args.count >= 20:
+            for name in undrawn(folder):
+                score.add(False, f"{name}: no random case has this operator")
     lacking = 0
     for case, reason in outcome.items():
         if reason and "is not in this build" in reason:

@@ -15,7 +15,8 @@ REDUCE = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "Re
           "ReduceLogSumExp", "ArgMax", "ArgMin")
 NUMPY = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int32": TensorProto.INT32, "int64": TensorProto.INT64,
          "bool": TensorProto.BOOL, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
-         "uint16": TensorProto.UINT16, "int16": TensorProto.INT16, "object": TensorProto.STRING}
+         "uint16": TensorProto.UINT16, "uint32": TensorProto.UINT32, "uint64": TensorProto.UINT64,
+         "int16": TensorProto.INT16, "object": TensorProto.STRING}
 
 
 def generator(function):
@@ -27,10 +28,15 @@ class Draw:
     """Random choices from one seed."""
 
     def __init__(self, seed):
+        self.seed = seed
         self.rng = np.random.default_rng(seed)
 
     def pick(self, *choices):
         return choices[self.rng.integers(len(choices))]
+
+    def turn(self, *choices):
+        """One after another, from seed to seed: each is drawn sooner or later."""
+        return choices[self.seed % len(choices)]
 
     def flip(self, chance=0.5):
         return bool(self.rng.random() < chance)
@@ -124,7 +130,7 @@ class Case:
 
 @generator
 def unary(d):
-    case, op = Case(d), d.pick(*UNARY)
+    case, op = Case(d), d.turn(*UNARY)
     value = d.values(d.shape(0, 5), d.pick("float32", "float32", "float32", "float64") if op not in ("Mish", "Gelu", "Selu", "HardSwish") else "float32")
     if op in ("Sqrt", "Log"):
         value = np.abs(value) + value.dtype.type(0.01)
@@ -133,7 +139,7 @@ def unary(d):
 
 @generator
 def binary(d):
-    case, op = Case(d), d.pick(*BINARY)
+    case, op = Case(d), d.turn(*BINARY)
     shape = d.shape(0, 5)
     dtype = "bool" if op in ("And", "Xor") else d.pick("float32", "float32", "float32", "int64", "int32", "float64")
     if op in ("PRelu", "Pow"):
@@ -251,7 +257,7 @@ def gemm(d):
 
 @generator
 def reduce(d):
-    case, op = Case(d), d.pick(*REDUCE)
+    case, op = Case(d), d.turn(*REDUCE)
     shape = d.shape(1, 5, zero=False)
     value = d.values(shape, d.pick("float32", "float32", "float32", "int32") if op in ("ReduceSum", "ReduceMax", "ReduceMin") else "float32")
     if op.startswith("Arg"):
