@@ -13,6 +13,7 @@ oi_status oi_expand_begin(oi_expand *x, oi_import *im)
                "it has %u inputs, %s takes %u to %u", im->nin, op->name, op->min_in, op->max_in);
     OI_FAIL_IF(im->nout < op->min_out || im->nout > op->max_out, ONNX_INFER_E_INVALID_MODEL, "it has %u outputs, %s gives %u to %u",
                im->nout, op->name, op->min_out, op->max_out);
+    OI_FAIL_IF(im->nin && im->in[0] == OI_NONE, ONNX_INFER_E_INVALID_MODEL, "input 0 is left out, %s needs it", op->name);
     OI_TRY(oi_attr_parse_raw(im->g->arena, op, im->attr, im->nattr, &attr));
     x->attr = attr;
     im->done = true;

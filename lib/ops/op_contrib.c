@@ -50,10 +50,12 @@ static oi_status eval_inverse(oi_eval *e)
     int64_t n = x->dim[x->rank - 1], count = oi_dims_count(x->rank - 2, x->dim);
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, x->dtype, x->rank, x->dim, &y));
+    if (count == 0 || n == 0)
+        return ONNX_INFER_OK;
     double *a = oi_eval_scratch_array(e, (size_t)(n * n) * 2 + 1, sizeof *a);
     if (!a)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    for (int64_t m = 0; m < count && n > 0; m++) {
+    for (int64_t m = 0; m < count; m++) {
         OI_TRY(e->host->check(e));
         for (int64_t i = 0; i < n * n; i++) {
             a[i / n * 2 * n + i % n] = oi_elem_get_double(x->dtype, x->data, (size_t)(m * n * n + i));

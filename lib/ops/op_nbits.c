@@ -17,7 +17,7 @@ enum { IN_A, IN_B, IN_SCALES, IN_ZEROS, IN_GROUPS, IN_BIAS };
 
 static oi_status check_attr(const product_attr *a)
 {
-    OI_FAIL_IF(a->k < 1 || a->n < 1 || a->bits < 2 || a->bits > 8 || a->block_size < 16 || a->block_size % 16 || a->block_size > INT32_MAX,
+    OI_FAIL_IF(a->k < 1 || a->k > INT32_MAX || a->n < 1 || a->n > INT32_MAX || a->bits < 2 || a->bits > 8 || a->block_size < 16 || a->block_size % 16 || a->block_size > INT32_MAX,
                ONNX_INFER_E_INVALID_MODEL, "MatMulNBits: %lld x %lld numbers of %lld bits in blocks of %lld cannot be", (long long)a->n,
                (long long)a->k, (long long)a->bits, (long long)a->block_size);
     OI_FAIL_IF(a->prepacked, ONNX_INFER_E_UNSUPPORTED_OP, "MatMulNBits: weights packed for a GPU are not in this build");
@@ -310,7 +310,7 @@ static oi_status eval_gather(oi_eval *e)
     int64_t along = a->quantize_axis < 0 ? a->quantize_axis + data->rank : a->quantize_axis;
     bool real = oi_dtype_is_float(data->dtype);
     OI_FAIL_IF(axis < 0 || axis >= data->rank || along < 0 || along >= data->rank || scales->rank != data->rank ||
-                   data->rank + indices->rank - 1 > OI_MAX_RANK || a->block_size < (real ? 0 : 1) ||
+                   data->rank + indices->rank - 1 > OI_MAX_RANK || a->block_size < (real ? 0 : 1) || a->block_size > INT32_MAX ||
                    (data->dtype == ONNX_INFER_UINT8 && a->bits != 2 && a->bits != 4 && a->bits != 8),
                ONNX_INFER_E_INVALID_MODEL, "GatherBlockQuantized: axes %lld and %lld, %lld bits in blocks of %lld do not fit the data",
                (long long)a->gather_axis, (long long)a->quantize_axis, (long long)a->bits, (long long)a->block_size);

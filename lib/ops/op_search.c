@@ -137,8 +137,9 @@ static oi_status new_ints(search *s, uint32_t i, int64_t rows, int64_t columns, 
 /* Slot i becomes rows[k] (NULL: k / beams) of v along `axis`, one for each row of the search. */
 static oi_status pick_rows(search *s, uint32_t i, const onnx_infer_value *v, int32_t axis, const int32_t *rows)
 {
-    OI_FAIL_IF(!v || v->kind != ONNX_INFER_TENSOR || v->tensor.rank <= axis, ONNX_INFER_E_SHAPE_MISMATCH,
-               "the decoder's state for input %u has no axis %d", i, (int)axis);
+    OI_FAIL_IF(!v || v->kind != ONNX_INFER_TENSOR || v->tensor.rank <= axis || v->tensor.dtype == ONNX_INFER_STRING ||
+                   oi_dtype_is_packed(v->tensor.dtype), ONNX_INFER_E_SHAPE_MISMATCH,
+               "the state for the decoder's input %u has no axis %d, or a type that none has", i, (int)axis);
     const oi_tensor *from = &v->tensor;
     int64_t dims[OI_MAX_RANK], outer = oi_dims_count(axis, from->dim), there = from->dim[axis];
     memcpy(dims, from->dim, (size_t)from->rank * sizeof *dims);

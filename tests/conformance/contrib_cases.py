@@ -29,7 +29,8 @@ def contrib_norm(d):
     case, op = Case(d), d.pick("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization",
                                "LayerNormalization")
     batch, length, width = d.int(1, 3), d.size(), d.size()
-    dtype = d.pick("float32", "float32", "float64")
+    dtype = d.pick("float32", "float32", "float64", "float16")
+    case.atol = 0.02 if dtype == "float16" else None
     shape = [batch, length, width]
     if op in ("SimplifiedLayerNormalization", "LayerNormalization"):
         wanted = 1
@@ -225,6 +226,8 @@ def contrib_multi_head(d):
 
 @generator
 def contrib_group_query(d):
+    half = d.flip(0.2)  # float16
+    kind = "float16" if half else "float32"
     case, (batch, groups, size) = Case(d), (d.int(1, 3), d.pick(1, 2), d.pick(8, 16))
     heads = groups * d.pick(1, 2, 3)
     first, window = d.flip(), d.pick(None, None, 2, 4)
@@ -241,14 +244,15 @@ def contrib_group_query(d):
         capacity = d.pick(total - length, total + 3)
     packed = d.flip(0.4)
     rotate, width = d.int(0, 1), size
-    query = case.input(d.values([batch, length, (heads + 2 * groups if packed else heads) * size]))
-    key, value = ("", "") if packed else (case.input(d.values([batch, length, groups * size])) for _ in range(2))
-    past = [case.input(d.values([batch, groups, capacity, size])) for _ in range(2)]
-    angles = d.values([max(total, capacity) + 4, width // 2])
+    query = case.input(d.values([batch, length, (heads + 2 * groups if packed else heads) * size], kind))
+    key, value = ("", "") if packed else (case.input(d.values([batch, length, groups * size], kind)) for _ in range(2))
+    past = [case.input(d.values([batch, groups, capacity, size], kind)) for _ in range(2)]
+    angles = d.values([max(total, capacity) + 4, width // 2], kind)
+    case.atol = 0.03 if half else None
     inputs = [query, key, value, *past, case.input((lengths - 1).astype(np.int32)), case.input(np.array(total, np.int32)),
               case.constant(np.cos(angles)) if rotate else "", case.constant(np.sin(angles)) if rotate else "", "",
-              case.input(d.values([d.pick(1, batch), d.pick(1, heads), length, total])) if d.flip(0.3) else "",
-              case.constant(d.values([heads])) if d.flip(0.2) else ""]
+              case.input(d.values([d.pick(1, batch), d.pick(1, heads), length, total], kind)) if d.flip(0.3) else "",
+              case.constant(d.values([heads], kind)) if d.flip(0.2) else ""]
     while not inputs[-1]:
         inputs.pop()
     names = case.node("GroupQueryAttention", *inputs, domain=MS, outputs=3, num_heads=heads, kv_num_heads=groups, do_rotary=rotate,
@@ -387,15 +391,17 @@ def contrib_nbits(d):
     k, n = d.pick(block, 2 * block, d.int(1, 200)), d.pick(1, 7, 16, 63, 64, 65, 130)
     blocks = -(-k // block)
     shape = [*d.pick([1], [1, 1], [2], [5], [2, 3], [17]), k]
-    inputs = [case.input(d.values(shape)), case.weight(quantised(d, [n, blocks, block * bits // 8], np.uint8)),
-              case.weight(np.abs(d.values([n, blocks])) / np.float32(2**bits)), "", "", ""]
-    kind = d.int(0, 2)
-    if kind == 1:
+    kind = "float16" if d.flip(0.2) else "float32"
+    case.atol = 0.05 if kind == "float16" else None
+    scales = (np.abs(d.values([n, blocks])) / np.float32(2**bits)).astype(kind)
+    inputs = [case.input(d.values(shape, kind)), case.weight(quantised(d, [n, blocks, block * bits // 8], np.uint8)), case.weight(scales), "", "", ""]
+    zeros = d.int(0, 2)
+    if zeros == 1:
         inputs[3] = case.weight(quantised(d, [n, -(-blocks * bits // 8)], np.uint8))
-    elif kind == 2 and bits == 4:
-        inputs[3] = case.weight(d.rng.uniform(5, 11, [n, blocks]).astype(np.float32))
+    elif zeros == 2 and bits == 4:
+        inputs[3] = case.weight(d.rng.uniform(5, 11, [n, blocks]).astype(kind))
     if d.flip():
-        inputs[5] = case.weight(d.values([n]))
+        inputs[5] = case.weight(d.values([n], kind))
     while not inputs[-1]:
         inputs.pop()
     return case.output(case.node("MatMulNBits", *inputs, domain=MS, K=k, N=n, bits=bits if bits != 4 or d.flip() else None, block_size=block))
