@@ -66,13 +66,15 @@ static oi_status infer_bodies(oi_infer *x)
 static oi_dim number(oi_infer *x, int8_t in)
 {
     oi_dim v;
-    return in >= 0 && oi_infer_in(x, (uint32_t)in) && oi_infer_content(x, (uint32_t)in, &v, 1) == 1 ? v : oi_dim_fresh(x->syms);
+    bool known = in >= 0 && oi_infer_in(x, (uint32_t)in) && oi_infer_content(x, (uint32_t)in, &v, 1) == 1;
+    return known && !(oi_dim_is_number(v) && v < 0) ? v : oi_dim_fresh(x->syms);
 }
 
 static oi_status infer(oi_infer *x)
 {
     const search_inputs *in = inputs_of(x->op);
-    const oi_fact *ids = x->in[0];
+    const oi_fact *ids = oi_infer_in(x, 0);
+    OI_FAIL_IF(!ids, ONNX_INFER_E_INVALID_MODEL, "input 0 is left out, %s needs it", x->op->name);
     OI_FAIL_IF(find_sub(x->node, "decoder") < 0, ONNX_INFER_E_INVALID_MODEL, "it has no decoder");
     OI_TRY(infer_bodies(x));
     oi_dim batch = ids->shape.rank == 2 ? ids->shape.dim[0] : oi_dim_fresh(x->syms), length = number(x, in->max_length);
