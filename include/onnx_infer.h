@@ -413,8 +413,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_model_load_memory(const void *p, siz
 ONNX_INFER_API onnx_infer_status onnx_infer_model_load_reader(const onnx_infer_reader *r, const onnx_infer_options *o,
                                                               onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* Reads the graph although operators or types in it are unsupported: ports, metadata and onnx_infer_model_issue
- * answer; a plan of a model with issues fails. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, INVALID_MODEL,
- * UNSUPPORTED_VERSION, NOT_FOUND, CANCELLED, LIMIT. */
+ * answer; a plan of a model with issues fails. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, PARSE, NOT_FOUND, CANCELLED,
+ * LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_model_peek_file(const char *path, const onnx_infer_options *o,
                                                             onnx_infer_model **out) ONNX_INFER_NOEXCEPT;
 /* A model of its own in which the sizes that the options fix by onnx_infer_options_set_symbol and _set_input_shape are fixed in
@@ -486,8 +486,8 @@ ONNX_INFER_API int32_t onnx_infer_port_is_optional(const onnx_infer_port *p) ONN
 
 /* Optimises the model for this machine. Where the options leave no input dimension open everything is prepared here;
  * else each new set of input shapes is planned at its first run and kept (limit "plans", least recently used goes).
- * Retains the model. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
- * SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT. */
+ * Retains the model. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, INVALID_MODEL, UNSUPPORTED_OP, UNSUPPORTED_TYPE,
+ * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT, and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o,
                                                         onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
 /* Another reference to it, which is returned; and one given back: with the last the plan goes. */
@@ -513,8 +513,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_plan_output_shape(const onnx_infer_p
                                                               int64_t *out_dims, int32_t cap) ONNX_INFER_NOEXCEPT;
 /* onnx_infer_run in a context that the plan keeps: any number of threads at once. As many contexts as threads ran at
  * once are kept, up to onnx_infer_default_threads().
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
- * DEADLINE, LIMIT. */
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, LIMIT,
+ * and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni,
                                                      const onnx_infer_value *const *in, size_t no,
                                                      onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
@@ -538,15 +538,15 @@ ONNX_INFER_API onnx_infer_status onnx_infer_context_clone(const onnx_infer_conte
  * Runs with inputs and outputs in the model's order. in[i] may be NULL for an optional input. Where out[i] is NULL a
  * value is made that the caller releases; else the result is written into that value, whose type and shape must be
  * the result's. ni and no may be less than the model's counts where the rest is optional or not wanted.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
- * DEADLINE, BUSY, LIMIT. */
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY,
+ * LIMIT, and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                 const onnx_infer_value *const *in, size_t no,
                                                 onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 /* The same by name, in any order. Only what the named outputs need is computed: the first sets of outputs asked of a plan, up
  * to 8, get programs of their own, which share the weights; other sets are computed with all outputs.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH,
- * TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT, NOT_FOUND. */
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY,
+ * LIMIT, NOT_FOUND, and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_named(onnx_infer_context *c, const onnx_infer_run_options *ro, size_t ni,
                                                       const char *const *in_names, const onnx_infer_value *const *in,
                                                       size_t no, const char *const *out_names,
@@ -588,7 +588,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_unbind_all(onnx_infer_context *c) ON
 /* The next bound run starts from the first state again; links stay. Errors: INVALID_ARGUMENT, BUSY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_reset_state(onnx_infer_context *c) ONNX_INFER_NOEXCEPT;
 /* Runs on what is bound and computes all outputs. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL,
- * UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT, BUFFER_TOO_SMALL. */
+ * SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY, LIMIT, BUFFER_TOO_SMALL, and those of operators of your
+ * own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_run_bound(onnx_infer_context *c, const onnx_infer_run_options *ro) ONNX_INFER_NOEXCEPT;
 /* The same on a thread of the context, which starts at the first call and sleeps between runs. Returns at once; `ro` is
  * copied, what it refers to must outlive the run. fn may be NULL. Freeing the context waits for the run. OUT_OF_MEMORY:
@@ -599,8 +600,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_run_async(onnx_infer_context *c, con
 /* Waits until the last asynchronous run and its callback are done, and returns how that run ended, with its record as
  * this thread's; ONNX_INFER_OK where there was none. ONNX_INFER_E_BUSY after timeout_ns (0: looks only; UINT64_MAX: no
  * end). Any thread; from the callback it does not wait.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, UNSUPPORTED_TYPE, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED,
- * DEADLINE, BUSY, LIMIT, BUFFER_TOO_SMALL. */
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, INVALID_MODEL, SHAPE_MISMATCH, TYPE_MISMATCH, CANCELLED, DEADLINE, BUSY,
+ * LIMIT, BUFFER_TOO_SMALL, and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_wait(onnx_infer_context *c, uint64_t timeout_ns) ONNX_INFER_NOEXCEPT;
 /* Output i of the last successful bound run, borrowed until the next bound run, trim or unbinding; NULL before one, during
  * one, and for outputs bound to a function. */
@@ -643,7 +644,7 @@ ONNX_INFER_API onnx_infer_status onnx_infer_profile_json(const onnx_infer_profil
 /* --- values: one writer or many readers ------------------------------------------------------------------------ */
 
 /* Owned and zeroed; strings start empty. Sub-byte types are packed two or four to a byte, first element lowest.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, LIMIT. */
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED_TYPE, LIMIT. */
 ONNX_INFER_API onnx_infer_status onnx_infer_tensor_create(onnx_infer_dtype dtype, int32_t rank, const int64_t *dims,
                                                           onnx_infer_value **out) ONNX_INFER_NOEXCEPT;
 /* Uses the caller's memory without copying, for inputs and outputs; it must be aligned as the element type asks.

@@ -136,6 +136,11 @@ tests_api_test_cancel_SOURCES = tests/api/test_cancel.c $(api_help)
 tests_api_test_cancel_CPPFLAGS = $(check_cppflags)
 tests_api_test_cancel_LDADD = $(api_ldadd)
 tests_api_test_cancel_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=oi_run_check
+check_suites += tests/api/test_statuses
+tests_api_test_statuses_SOURCES = tests/api/test_statuses.c $(api_help) $(interpose)
+tests_api_test_statuses_CPPFLAGS = $(check_cppflags)
+tests_api_test_statuses_LDADD = $(api_ldadd)
+tests_api_test_statuses_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
 endif
 check_suites += tests/api/test_values
 tests_api_test_values_SOURCES = tests/api/test_values.c tests/support/little_model.c tests/support/little_model.h
