@@ -177,9 +177,10 @@ tests_unit_test_tensor_LDADD = $(check_ldadd)
 include tests/kernels/local.mk
 include tests/optimizer/local.mk
 
-# After all that calls the public functions.
+# After all that calls the public functions. Named by a variable, or automake would leave the making of it to this line.
+covered_log = tests/api/test_covered.sh.log
 if HAVE_CHECK
-tests/api/test_covered.sh.log: tests/api/test_cpp.sh.log $(addsuffix .log,$(filter tests/api/%,$(check_suites)))
+$(covered_log): tests/api/test_cpp.sh.log $(addsuffix .log,$(filter tests/api/%,$(check_suites)))
 endif
 
 if HAVE_CHECK

@@ -742,6 +742,7 @@ START_TEST(from_a_library)
         ck_assert_int_eq(onnx_infer_options_add_op_library(o, "libm.so.6"), ONNX_INFER_E_NOT_FOUND);
         setenv("OP_LIBRARY_FAILS", "1", 1);
         ck_assert_int_eq(onnx_infer_options_add_op_library(o, path), ONNX_INFER_E_BACKEND);
+        ck_assert_int_eq(onnx_infer_options_set(o, "op_library", path), ONNX_INFER_E_BACKEND);
         unsetenv("OP_LIBRARY_FAILS");
         OK(onnx_infer_options_add_op_library(o, path));
         ck_assert_int_eq(onnx_infer_options_add_op_library(o, path), ONNX_INFER_E_INVALID_ARGUMENT); /* its operators again */

@@ -16,7 +16,7 @@ static const int64_t two[1] = {2};
 
 /* --- loading ------------------------------------------------------------------------------------------------------- */
 
-enum { CANCEL = 1, NODES = 2, NO_MEMORY = 4, UNKNOWN_TYPE = 8, CUT = 16 };
+enum { CANCEL = 1, NODES = 2, NO_MEMORY = 4, UNKNOWN_TYPE = 8, CUT = 16, NO_SUCH_OUTPUT = 32 };
 
 static const struct {
     onnx_infer_status expected;
@@ -36,6 +36,7 @@ static const struct {
     {ONNX_INFER_E_SHAPE_MISMATCH, 0, "in x float 2\nconst w float 3 1 2 3\ny = Add(x, w)\nout y float 2", ONNX_INFER_OK},
     {ONNX_INFER_E_TYPE_MISMATCH, 0, "in x float 2\nin k int64 2\ny = Add(x, k)\nout y float 2", ONNX_INFER_OK},
     {ONNX_INFER_E_CANCELLED, CANCEL, "in x float 2\ny = Relu(x)\nout y float 2", ONNX_INFER_E_CANCELLED},
+    {ONNX_INFER_E_NOT_FOUND, NO_SUCH_OUTPUT, "in x float 2\ny = Relu(x)\nout y float 2", ONNX_INFER_E_NOT_FOUND},
     {ONNX_INFER_E_LIMIT, NODES, "in x float 2\na = Relu(x)\nb = Relu(a)\ny = Relu(b)\nout y float 2", ONNX_INFER_E_LIMIT},
 };
 
@@ -126,6 +127,8 @@ START_TEST(every_way_of_loading)
     OK(onnx_infer_options_set_cancel(o, cancel));
     if (how & CANCEL)
         onnx_infer_cancel_fire(cancel);
+    if (how & NO_SUCH_OUTPUT)
+        OK(onnx_infer_options_set_outputs(o, 1, (const char *const[]){"nobody"}));
     if (how & NODES)
         OK(onnx_infer_options_set_limit(o, "nodes", 1));
     if (how & NO_MEMORY)
