@@ -24,7 +24,7 @@ nodist_tests_support_libcovered_a_SOURCES = tests/support/covered_shim.c
 tests_support_libcovered_a_SOURCES = tests/support/covered.c tests/support/covered.h
 tests_support_libcovered_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_support_libcovered_a_DEPENDENCIES = tests/support/covered.wrap
-CLEANFILES += tests/support/covered_shim.c tests/support/covered.wrap tests/api/covered.txt tests/api/covered.txt.last
+CLEANFILES += tests/support/covered_shim.c tests/support/covered.wrap tests/api/covered.txt
 header_tool = CC='$(CC)' $(PYTHON3) $(top_srcdir)/tests/support/header.py
 tests/support/covered_shim.c: include/onnx_infer.h tests/support/header.py
 	$(AM_V_GEN)$(MKDIR_P) tests/support && $(header_tool) shim >$@.tmp && mv $@.tmp $@
@@ -32,7 +32,7 @@ tests/support/covered.wrap: include/onnx_infer.h tests/support/header.py
 	$(AM_V_GEN)$(MKDIR_P) tests/support && $(header_tool) wrap >$@.tmp && mv $@.tmp $@
 
 covered:
-	$(header_tool) covered tests/api/covered.txt.last
+	$(header_tool) covered tests/api/covered.txt
 else
 api_ldadd = $(check_ldadd)
 endif

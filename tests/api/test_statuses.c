@@ -638,6 +638,7 @@ START_TEST(questions)
     ck_assert_uint_eq(onnx_infer_model_opset_count(NULL), 0);
     FAILS(onnx_infer_model_opset(NULL, 0, &text, &version), BAD);
     FAILS(onnx_infer_model_opset(m, 9, &text, &version), ONNX_INFER_E_NOT_FOUND);
+    ck_assert_uint_ge(onnx_infer_model_opset_count(m), 1);
     OK(onnx_infer_model_opset(m, 0, NULL, NULL));
     OK(onnx_infer_model_opset(m, 0, &text, &version));
     ck_assert_int_eq(version, 17);
@@ -672,6 +673,12 @@ START_TEST(questions)
 }
 END_TEST
 
+static void give_back(void *user, void *data)
+{
+    (void)data;
+    *(bool *)user = true;
+}
+
 START_TEST(pairs_of_metadata)
 {
     /* "k": "v", a field of ModelProto after the others. */
@@ -689,6 +696,11 @@ START_TEST(pairs_of_metadata)
     ck_assert_str_eq(key, "k");
     ck_assert_str_eq(value, "v");
     onnx_infer_model_release(m);
+    bool given_back = false; /* borrowed instead of copied */
+    OK(onnx_infer_model_load_memory(longer, bytes.n + sizeof pair - 1, give_back, &given_back, NULL, &m));
+    ck_assert(!given_back);
+    onnx_infer_model_release(m);
+    ck_assert(given_back);
     free(longer);
     little_free(&bytes);
 }
@@ -714,10 +726,18 @@ START_TEST(errors)
     FAILS(onnx_infer_context_open("/no/such", NULL, &(onnx_infer_context *){NULL}), ONNX_INFER_E_IO);
     ck_assert_int_eq(onnx_infer_error_code(kept), BAD);
     ck_assert_ptr_nonnull(strstr(onnx_infer_error_message(kept), "out"));
+    onnx_infer_error *kept2 = onnx_infer_error_clone(kept);
     onnx_infer_error_free(kept);
     ck_assert_str_eq(onnx_infer_status_name(ONNX_INFER_E_PARSE), "E_PARSE");
     ck_assert_ptr_nonnull(onnx_infer_status_name(12345));
+    ck_assert_str_eq(onnx_infer_error_node(kept2), "");
+    onnx_infer_error_free(kept2);
     ck_assert_int_eq(onnx_infer_max_opset(NULL), 0);
+    ck_assert_int_gt(onnx_infer_max_opset(""), 20);
+    ck_assert_int_gt(onnx_infer_max_ir_version(), 8);
+    ck_assert_uint_eq(onnx_infer_version_number(),
+                      ONNX_INFER_VERSION_MAJOR << 16 | ONNX_INFER_VERSION_MINOR << 8 | ONNX_INFER_VERSION_PATCH);
+    ck_assert_int_ge(onnx_infer_default_threads(), 1);
     ck_assert_ptr_null(onnx_infer_op_name(onnx_infer_op_count()));
     ck_assert_ptr_null(onnx_infer_op_domain(onnx_infer_op_count()));
 }
