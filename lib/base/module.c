@@ -88,7 +88,7 @@ oi_status oi_module_open(const char *name, uint32_t version, size_t bytes, oi_mo
         if (join(path, info.dli_fname, n, "", file) && try_open(path, version, bytes, out, &r))
             return ONNX_INFER_OK;
         bool absolute = OI_LIBDIR_FROM_BINDIR[0] == '/';
-        if (in_bin && join(path, absolute ? "" : info.dli_fname, absolute ? 0 : n, OI_LIBDIR_FROM_BINDIR + absolute, file) &&
+        if (in_bin && join(path, absolute ? "" : info.dli_fname, absolute ? 0 : n, &OI_LIBDIR_FROM_BINDIR[absolute], file) &&
             try_open(path, version, bytes, out, &r))
             return ONNX_INFER_OK;
     }
