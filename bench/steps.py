@@ -29,17 +29,25 @@ def shape_arguments(model):
 
 
 def nodes_of(text):
-    """(name of the operator, its inputs) of each node in a dump, subgraphs included but for what fused steps are made of."""
-    nodes, within = [], None
+    """(name of the operator, whether all its inputs are constant) of each node in a dump, subgraphs included but for what
+    fused steps are made of."""
+    nodes, within, constants = [], None, {}
+    made = set(re.findall(r"^ *(%\S+?):", text, re.MULTILINE))  # a value without a name shows its number, which may be a name
     for line in text.splitlines():
-        found = re.match(r"( *)%.* = ([A-Za-z0-9_.]+)\((.*?)\)(?: \{| #|$)", line)
         depth = len(line) - len(line.lstrip())
         if within is not None and depth > within:
             continue
         within = None
+        if line.lstrip().startswith("inputs "):
+            constants[depth] = set()
+        constant = re.match(r" *const (%\S+?):", line)
+        if constant:
+            constants[depth].update({constant[1]} - made)
+        found = re.match(r" *(?:%|_).* = ([A-Za-z0-9_.]+)\((.*?)\)(?: \{| #|$)", line)
         if found:
-            nodes.append((found[2], re.findall(r"%[^,)]+", found[3])))
-            within = depth if found[2] == "onnx_infer.Fused" else None
+            inputs = re.findall(r"%[^,)]+", found[2])
+            nodes.append((found[1], all(name in constants[depth] for name in inputs)))
+            within = depth if found[1] == "onnx_infer.Fused" else None
     return nodes
 
 
@@ -52,9 +60,7 @@ def stage_nodes(model, stage):
 
 def only_shapes(text):
     """Nodes of the lowered graph whose inputs are all constant: with fixed shapes nothing else depends on shapes only."""
-    constant = {found[1] for found in re.finditer(r"^\s*const (%\S+?):", text, re.MULTILINE)}
-    return sum(1 for op, inputs in nodes_of(text) if op not in CONTROL and not op.startswith("Random") and
-               all(name in constant for name in inputs))
+    return sum(1 for op, constant in nodes_of(text) if constant and op not in CONTROL and not op.startswith("Random"))
 
 
 def ours(model, answers):
