@@ -1,4 +1,4 @@
-"""Counts nodes at each stage of the optimizer and the steps of a run, beside ONNX Runtime and, where installed, tract.
+"""Counts nodes at each stage of the optimizer and the steps of a run, beside ONNX Runtime and, where asked for, tract.
 
 A step is one dispatch of the executor. Both engines are asked by their profiles what they executed for the recipe's
 inputs, with bodies of Loop and Scan counted as often as they ran; If, Loop and Scan themselves, which only hand on what
@@ -12,6 +12,7 @@ import math
 import pathlib
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 
@@ -19,6 +20,7 @@ import harness
 import models
 
 STAGES = ("imported", "typed", "decluttered", "lowered")
+TRACT_SECONDS = 60
 CONTROL = ("If", "Loop", "Scan", "SequenceMap")
 TABLE = re.compile(r"<!-- steps -->.*<!-- end of steps -->", re.DOTALL)
 
@@ -98,31 +100,40 @@ def count_nodes(graph):
     return sum(1 for node in graph.node if node.op_type not in (*CONTROL, "Constant")) + sum(map(count_nodes, inner))
 
 
-def tract_steps(model, inputs):
-    """Operators that tract executes, where it is installed and takes the model."""
-    try:
-        import tract
-    except ImportError:
-        return None
-    try:
-        loaded = tract.onnx().load(str(model.path))
-        for k, value in enumerate(inputs):
-            loaded.set_input_fact(k, f"{','.join(map(str, value.shape))}{',' if value.shape else ''}{value.dtype.name[0]}"
-                                     f"{8 * value.dtype.itemsize}")
-        profile = json.loads(loaded.into_model().into_runnable().profile_json(list(inputs)))
-        return len([node for node in profile["nodes"] if not node["op_name"].startswith(("Source", "Const"))])
-    except Exception:  # noqa: BLE001  whatever it says, it has no number
-        return None
+def print_tract_steps(model, folder):
+    """Prints how many operators tract executes; its package is looked for in the folder."""
+    sys.path.append(folder)
+    import tract
+
+    inputs = models.draw(model, 0)
+    loaded = tract.onnx().load(str(model.path))
+    for k, value in enumerate(inputs):
+        dims = "".join(f"{dim}," for dim in value.shape)
+        loaded.set_input_fact(k, f"{dims}{value.dtype.kind}{8 * value.dtype.itemsize}")
+    profile = json.loads(loaded.into_model().into_runnable().profile_json(list(inputs)))
+    print(sum(1 for node in profile["nodes"] if not node["op_name"].startswith(("Source", "Const"))))
 
 
-def measure(model):
+def tract_steps(model, folder):
+    """The same in a process of its own; None where tract does not take the model, or takes too long."""
+    if not folder:
+        return None
+    try:
+        done = subprocess.run([sys.executable, __file__, "--tract", folder, "--tract-alone", model.id], capture_output=True,
+                              text=True, timeout=TRACT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else None
+
+
+def measure(model, tract):
     answers = models.Answers(model)
     inputs = answers.get(0)[0]
     texts = {stage: stage_nodes(model, stage) for stage in STAGES}
     row = {stage: len([op for op, _ in nodes_of(text) if op not in CONTROL]) for stage, text in texts.items()}
     steps, (ort, saved) = ours(model, answers), theirs(model, inputs)
     return {"id": model.id, **row, "steps": len(steps), "ort_graph": saved, "ort": len(ort), "ratio": len(steps) / len(ort),
-            "only_shapes": only_shapes(texts["lowered"]), "tract": tract_steps(model, inputs), "ops": steps, "ort_ops": ort}
+            "only_shapes": only_shapes(texts["lowered"]), "tract": tract_steps(model, tract), "ops": steps, "ort_ops": ort}
 
 
 def geometric_mean(values):
@@ -154,7 +165,11 @@ def main():
     parser.add_argument("--write", type=pathlib.Path, help="a file whose table between <!-- steps --> marks is made anew")
     parser.add_argument("--json", type=pathlib.Path, help="keeps every number")
     parser.add_argument("--ops", action="store_true", help="prints which operators run, ours and ONNX Runtime's")
+    parser.add_argument("--tract", metavar="DIR", help="where tract's Python package is: pip install --target DIR tract==0.23.9")
+    parser.add_argument("--tract-alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.tract_alone:
+        return print_tract_steps(models.by_id(args.models[0]), args.tract)
     chosen = models.choose(args.models, True)
     reasons = models.fetch(chosen)
     rows = []
@@ -163,7 +178,7 @@ def main():
             print(f"{model.id}: skipped: {reasons.get(model.id, 'has operators that no engine knows')}", flush=True)
             continue
         try:
-            row = measure(model)
+            row = measure(model, args.tract)
         except Exception as why:  # noqa: BLE001  one model's failure is its line
             print(f"{model.id}: failed: {why}", flush=True)
             continue
