@@ -262,7 +262,29 @@ static oi_status prepare_parts(builder *b, fused_state *s, bool *done)
     return ONNX_INFER_OK;
 }
 
-static void run_part(const oi_run *r, const part *x, bool last, const int64_t *at, int32_t axes);
+static size_t offset_of(const source *s, const int64_t *at, int32_t axes)
+{
+    size_t offset = s->offset;
+    for (int32_t i = 0; i < axes; i++)
+        offset += s->step[i] * (size_t)at[i];
+    return offset;
+}
+
+static oi_status run_part(const oi_run *r, const part *x, bool last, const int64_t *at, int32_t axes)
+{
+    const oi_step *step = last ? &x->last : &x->full;
+    const void *in[OI_STEP_MAX_IO];
+    for (uint32_t i = 0; i < step->nin; i++) {
+        const source *s = &x->in[i];
+        const char *base = s->input == OUTSIDE ? r->thread_workspace : r->in[s->input];
+        in[i] = step->in[i].dtype == ONNX_INFER_UNDEFINED ? NULL : base + offset_of(s, at, axes);
+    }
+    void *out[] = {(char *)(x->out.input == OUTSIDE ? r->thread_workspace : r->out[0]) + offset_of(&x->out, at, axes)};
+    const oi_run inner = {.step = step, .in = in, .out = out};
+    for (uint32_t task = 0; task < step->n_tasks; task++)
+        OI_TRY(step->run(&inner, task));
+    return ONNX_INFER_OK;
+}
 
 static oi_status run(const oi_run *r, uint32_t task)
 {
@@ -276,32 +298,9 @@ static oi_status run(const oi_run *r, uint32_t task)
         }
         bool last = at[s->axes - 1] == s->strips[s->axes - 1] - 1;
         for (uint32_t i = 0; i < s->nparts; i++)
-            run_part(r, &s->part[i], last, at, s->axes);
+            OI_TRY(run_part(r, &s->part[i], last, at, s->axes));
     }
     return ONNX_INFER_OK;
-}
-
-static size_t offset_of(const source *s, const int64_t *at, int32_t axes)
-{
-    size_t offset = s->offset;
-    for (int32_t i = 0; i < axes; i++)
-        offset += s->step[i] * (size_t)at[i];
-    return offset;
-}
-
-static void run_part(const oi_run *r, const part *x, bool last, const int64_t *at, int32_t axes)
-{
-    const oi_step *step = last ? &x->last : &x->full;
-    const void *in[OI_STEP_MAX_IO];
-    for (uint32_t i = 0; i < step->nin; i++) {
-        const source *s = &x->in[i];
-        const char *base = s->input == OUTSIDE ? r->thread_workspace : r->in[s->input];
-        in[i] = step->in[i].dtype == ONNX_INFER_UNDEFINED ? NULL : base + offset_of(s, at, axes);
-    }
-    void *out[] = {(char *)(x->out.input == OUTSIDE ? r->thread_workspace : r->out[0]) + offset_of(&x->out, at, axes)};
-    const oi_run inner = {.step = step, .in = in, .out = out};
-    for (uint32_t task = 0; task < step->n_tasks; task++)
-        step->run(&inner, task);
 }
 
 /* An input that the output can take the place of: read by nodes before the last one only, or by the last one in place. */

@@ -48,7 +48,8 @@ static bool slice_part(const oi_node *n, const oi_tensor *in, const oi_tensor *o
         return false;
     while (cut < x->rank && x->dim[cut] == out->dim[cut])
         cut++;
-    if (cut == x->rank || !ones_before(x, cut) || memcmp(x->dim + cut + 1, out->dim + cut + 1, (size_t)(x->rank - cut - 1) * sizeof *x->dim))
+    if (cut == x->rank || !ones_before(x, cut) ||
+        memcmp(x->dim + cut + 1, out->dim + cut + 1, (size_t)(x->rank - cut - 1) * sizeof *x->dim))
         return false;
     *offset = SIZE_MAX;
     for (int64_t k = 0; k < count; k++) {

@@ -60,15 +60,16 @@ oi_status oi_rule_cut_taps(oi_rewrite *rw, oi_node_id id)
     const oi_shape *in = &oi_graph_fact(g, n.in[0])->shape, *out = &oi_graph_fact(g, n.out[0])->shape;
     const oi_fact *w = oi_graph_fact(g, n.in[1]);
     const int32_t axes = in->rank - 2;
-    int64_t kernel[MOST_AXES], stride[MOST_AXES], dilation[MOST_AXES], pads[2 * MOST_AXES], from[MOST_AXES], to[MOST_AXES], axis[MOST_AXES];
+    int64_t kernel[MOST_AXES], stride[MOST_AXES], dilation[MOST_AXES], pads[2 * MOST_AXES];
+    int64_t from[MOST_AXES], to[MOST_AXES], axis[MOST_AXES];
     bool any = false;
-    if (axes < 1 || axes > MOST_AXES || !w->konst || w->shape.rank != in->rank || !oi_shape_is_concrete(in) || !oi_shape_is_concrete(out) ||
-        oi_attr_int(&n, "auto_pad", 0) != 0)
+    if (axes < 1 || axes > MOST_AXES || !w->konst || w->shape.rank != in->rank || !oi_shape_is_concrete(in) ||
+        !oi_shape_is_concrete(out) || oi_attr_int(&n, "auto_pad", 0) != 0)
         return ONNX_INFER_OK;
     for (int32_t i = 0; i < axes; i++) {
         uint32_t k = (uint32_t)i;
-        tap_axis a = {.size = in->dim[i + 2], .out = out->dim[i + 2], .kernel = w->shape.dim[i + 2], .stride = list_at(&n, "strides", k, 1),
-                      .dilation = list_at(&n, "dilations", k, 1), .begin = list_at(&n, "pads", k, 0),
+        tap_axis a = {.size = in->dim[i + 2], .out = out->dim[i + 2], .kernel = w->shape.dim[i + 2],
+                      .stride = list_at(&n, "strides", k, 1), .dilation = list_at(&n, "dilations", k, 1), .begin = list_at(&n, "pads", k, 0),
                       .end = list_at(&n, "pads", k + (uint32_t)axes, 0)};
         if (a.kernel < 1 || a.stride < 1 || a.dilation < 1)
             return ONNX_INFER_OK;
@@ -90,8 +91,9 @@ oi_status oi_rule_cut_taps(oi_rewrite *rw, oi_node_id id)
     put_list(attrs, sizeof attrs, "strides", axes, stride);
     put_list(attrs, sizeof attrs, "dilations", axes, dilation);
     put_list(attrs, sizeof attrs, "pads", 2 * axes, pads);
-    oi_value_id slice[4] = {n.in[1], oi_rewrite_const_ints(rw, from, (uint32_t)axes), oi_rewrite_const_ints(rw, to, (uint32_t)axes),
-                            oi_rewrite_const_ints(rw, axis, (uint32_t)axes)};
+    const uint32_t count = (uint32_t)axes;
+    oi_value_id slice[4] = {n.in[1], oi_rewrite_const_ints(rw, from, count), oi_rewrite_const_ints(rw, to, count),
+                            oi_rewrite_const_ints(rw, axis, count)};
     oi_value_id args[3] = {n.in[0], oi_rewrite_op(rw, "", "Slice", "", 4, slice), n.nin > 2 ? n.in[2] : OI_NONE};
     oi_rewrite_replace(rw, n.out[0], oi_rewrite_op(rw, "", "Conv", attrs, args[2] == OI_NONE ? 2 : 3, args));
     return rw->status;

@@ -18,7 +18,8 @@ static bool read_parameters(const oi_graph *g, const oi_node *n, double *scale, 
     const oi_fact *z = n->nin > 2 && n->in[2] != OI_NONE ? oi_graph_fact(g, n->in[2]) : NULL;
     *zero = 0;
     *is_signed = z && z->dtype == ONNX_INFER_INT8;
-    return s && s->dtype == ONNX_INFER_FLOAT && oi_match_scalar(g, n->in[1], scale) && *scale > 0 && oi_attr_int(n, "block_size", 0) == 0 &&
+    return s && s->dtype == ONNX_INFER_FLOAT && oi_match_scalar(g, n->in[1], scale) && *scale > 0 &&
+           oi_attr_int(n, "block_size", 0) == 0 &&
            (!z || ((z->dtype == ONNX_INFER_UINT8 || z->dtype == ONNX_INFER_INT8) && oi_match_scalar(g, n->in[2], zero)));
 }
 
@@ -45,8 +46,12 @@ oi_status oi_rule_quantise_pair(oi_rewrite *rw, oi_node_id id)
 /* Operators whose results are among their first input's elements. */
 static bool only_moves(const oi_node *n)
 {
-    return n->op->flags & OI_OP_VIEW || (!n->op->domain[0] && (!strcmp(n->op->name, "MaxPool") || !strcmp(n->op->name, "Transpose") ||
-                                                               !strcmp(n->op->name, "Slice") || !strcmp(n->op->name, "Gather")));
+    static const char *const movers[] = {"Gather", "MaxPool", "Slice", "Transpose"};
+    for (size_t i = 0; i < sizeof movers / sizeof *movers; i++) {
+        if (!n->op->domain[0] && strcmp(n->op->name, movers[i]) == 0)
+            return true;
+    }
+    return n->op->flags & OI_OP_VIEW;
 }
 
 oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id)

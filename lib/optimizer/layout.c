@@ -11,7 +11,8 @@ enum { MAX_IN = 32 };
 static oi_value_id blocked_behind(const oi_graph *g, oi_value_id v, bool channels_last)
 {
     const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "ReorderFromBlocked");
-    return n && ((const oi_from_blocked_attr *)n->attr)->space == 1 && (((const oi_from_blocked_attr *)n->attr)->channels_last != 0) == channels_last ? n->in[0] : OI_NONE;
+    const oi_from_blocked_attr *a = n ? n->attr : NULL;
+    return a && a->space == 1 && (a->channels_last != 0) == channels_last ? n->in[0] : OI_NONE;
 }
 
 static oi_value_id blocked_of(const oi_graph *g, oi_value_id v)
@@ -63,8 +64,9 @@ static oi_status cancel_from(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node node = rw->g->node[id];
     const oi_node *to = oi_match_def(rw->g, node.in[0], "ReorderToBlocked");
-    bool last = ((const oi_from_blocked_attr *)node.attr)->channels_last != 0;
-    if (to && ((const oi_from_blocked_attr *)node.attr)->space == 1 && last == (((const oi_to_blocked_attr *)to->attr)->channels_last != 0) && oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
+    const oi_from_blocked_attr *from = node.attr;
+    if (to && from->space == 1 && from->channels_last == ((const oi_to_blocked_attr *)to->attr)->channels_last &&
+        oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
         oi_rewrite_replace(rw, node.out[0], to->in[0]);
     return rw->status;
 }

@@ -21,7 +21,8 @@ static const int64_t *permutation_of(const oi_graph *g, oi_value_id v, int32_t r
 {
     const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "Transpose");
     const oi_ints *perm = n ? oi_attr_field(n, "perm") : NULL;
-    return perm && perm->at && !oi_graph_fact(g, n->in[0])->konst && rank > 1 && perm->n == (uint32_t)rank && oi_graph_fact(g, v)->shape.rank == rank ? perm->at : NULL;
+    bool fits = perm && perm->at && rank > 1 && perm->n == (uint32_t)rank && oi_graph_fact(g, v)->shape.rank == rank;
+    return fits && !oi_graph_fact(g, n->in[0])->konst ? perm->at : NULL;
 }
 
 /* The first permutation among the inputs; *dies says whether one of its Transposes has no other user. */

@@ -108,8 +108,9 @@ oi_status oi_rule_depth_behind(oi_rewrite *rw, oi_node_id id)
     enum { MOST = 4 };
     const oi_graph *g = rw->g;
     const oi_node n = g->node[id];
-    const oi_node *deep = n.nin >= 1 && n.nin <= MOST && oi_match_single_use(g, n.in[0]) ? oi_match_def(g, n.in[0], "DepthToSpace") : NULL;
-    if (!(n.op->flags & OI_OP_ELEMENTWISE) || n.op->domain[0] || n.nout != 1 || !deep || !oi_match_same(g, n.in[0], n.out[0]))
+    const oi_node *deep = n.nin >= 1 && n.nin <= MOST ? oi_match_def(g, n.in[0], "DepthToSpace") : NULL;
+    if (!(n.op->flags & OI_OP_ELEMENTWISE) || n.op->domain[0] || n.nout != 1 || !deep ||
+        !oi_match_single_use(g, n.in[0]) || !oi_match_same(g, n.in[0], n.out[0]))
         return ONNX_INFER_OK;
     const oi_op *op = deep->op;
     void *attr = deep->attr;
@@ -117,7 +118,8 @@ oi_status oi_rule_depth_behind(oi_rewrite *rw, oi_node_id id)
     for (uint32_t i = 1; i < n.nin; i++) {
         const oi_fact *f = oi_graph_fact(g, n.in[i]);
         in[i] = n.in[i];
-        if (f && (f->shape.rank < 0 || f->shape.rank > 1 || !oi_shape_is_concrete(&f->shape) || oi_dims_count(f->shape.rank, f->shape.dim) != 1))
+        if (f && (f->shape.rank < 0 || f->shape.rank > 1 || !oi_shape_is_concrete(&f->shape) ||
+                  oi_dims_count(f->shape.rank, f->shape.dim) != 1))
             return ONNX_INFER_OK;
     }
     oi_value_id made = oi_rewrite_node(rw, n.op, n.attr, n.nin, in);

@@ -274,7 +274,7 @@ static oi_status make_step(builder *b, const oi_node *n)
         p->max_in = n->nin;
     if (n->nout > p->max_out)
         p->max_out = n->nout;
-    if (n->op->flags & OI_OP_CONTROL)
+    if (n->nsub && !(n->op->flags & OI_OP_LOWERED_ONLY))
         OI_TRY(make_subprograms(b, ps));
     else if (p->engine->stage == OI_STAGE_LOWERED && n->op->prepare && !p->loose)
         OI_TRY(prepare_step(b, ps));
