@@ -348,6 +348,11 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_progress(onnx_infer_opti
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *o, onnx_infer_log_fn fn, void *user,
                                                             onnx_infer_log_level level) ONNX_INFER_NOEXCEPT;
 
+/* A folder in which plans of level 2 keep what they pack, for later processes: a file for each model (by the XXH3-128 of its
+ * bytes), instruction set and version of the library, written whole or not at all. A file that is out of date or damaged is
+ * made anew, and neither that nor a folder that cannot be written fails a plan: the log says so. NULL, the default: none.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cache_dir(onnx_infer_options *o, const char *dir) ONNX_INFER_NOEXCEPT;
 /* Replaces a constant of the model's graph, or the default of an input, by name; type and shape stay. The tensor's memory
  * is shared and must not change while a model lives that was loaded so; a name that the model does not have fails the load
  * with NOT_FOUND. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, TYPE_MISMATCH. */
@@ -363,8 +368,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_add_external(onnx_infer_opti
  * graph fails the load with NOT_FOUND. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_outputs(onnx_infer_options *o, size_t n,
                                                                 const char *const *names) ONNX_INFER_NOEXCEPT;
-/* The setters by text, for configuration files: "level", "threads", "deterministic", "backend", "cpu_isa", "op_library" (a
- * path), "limit.NAME", "symbol.NAME". NOT_FOUND: no such key.
+/* The setters by text, for configuration files: "level", "threads", "deterministic", "backend", "cpu_isa", "cache_dir",
+ * "op_library" (a path), "limit.NAME", "symbol.NAME". NOT_FOUND: no such key.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NOT_FOUND, BACKEND_UNAVAILABLE, BACKEND, IO. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set(onnx_infer_options *o, const char *key, const char *value) ONNX_INFER_NOEXCEPT;
 /* An operator of the caller's own, looked at before those of this build and before functions of the model. An operator may
@@ -490,6 +495,16 @@ ONNX_INFER_API int32_t onnx_infer_port_is_optional(const onnx_infer_port *p) ONN
  * UNSUPPORTED_VERSION, SHAPE_MISMATCH, TYPE_MISMATCH, NOT_FOUND, CANCELLED, LIMIT, and those of operators of your own. */
 ONNX_INFER_API onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o,
                                                         onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
+/* Writes a plan as it is for its options: its model, decluttered, and all that is packed for this machine. To be loaded by
+ * the same version of the library on a machine with the same instruction set; LIMIT from 2 GiB of weights on.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, LIMIT. */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_save(const onnx_infer_plan *p, const onnx_infer_writer *w) ONNX_INFER_NOEXCEPT;
+/* Makes the plan again without optimising the model and packing its weights. The reader is used during the call only and not
+ * closed; the options are those of onnx_infer_plan_create, sizes that were fixed stay so. CACHE_STALE: it was saved by another
+ * version or for another instruction set, or is damaged. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO, CACHE_STALE, SHAPE_MISMATCH,
+ * NOT_FOUND, UNSUPPORTED_OP, LIMIT, CANCELLED. */
+ONNX_INFER_API onnx_infer_status onnx_infer_plan_load(const onnx_infer_reader *r, const onnx_infer_options *o,
+                                                      onnx_infer_plan **out) ONNX_INFER_NOEXCEPT;
 /* Another reference to it, which is returned; and one given back: with the last the plan goes. */
 ONNX_INFER_API onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;
 ONNX_INFER_API void onnx_infer_plan_release(onnx_infer_plan *p) ONNX_INFER_NOEXCEPT;

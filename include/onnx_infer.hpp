@@ -847,6 +847,8 @@ public:
     /* A shared library that exports onnx_infer_register_ops. */
     Options &op_library(const std::string &path) { return note(onnx_infer_options_add_op_library(get(), path.c_str())); }
     /* fn(done, total) returns false to stop. It outlives the calls that take these options and does not throw. */
+    /* A folder in which plans keep what they pack, for later processes. */
+    Options &cache_dir(const std::string &dir) { return note(onnx_infer_options_set_cache_dir(get(), dir.c_str())); }
     /* A setter by text: "threads", "limit.nodes" ... */
     Options &set(const std::string &key, const std::string &value)
     {
@@ -1185,6 +1187,21 @@ public:
     }
     static outcome<Plan> create(const Model &m, const Options &o) { return create(m, &o); }
     /* Takes a reference of its own. */
+    /* The plan as bytes, for the same version and instruction set. */
+    outcome<std::vector<std::uint8_t>> save() const
+    {
+        std::vector<std::uint8_t> bytes;
+        onnx_infer_writer w = {sizeof w, &bytes, detail::append_bytes};
+        onnx_infer_status status = onnx_infer_plan_save(get(), &w);
+        return detail::finish(status, [&] { return std::move(bytes); });
+    }
+    static outcome<Plan> load(Reader &reader, const Options *o = nullptr)
+    {
+        onnx_infer_plan *p = nullptr;
+        onnx_infer_reader r = Reader::c_struct(&reader);
+        return detail::with(
+            o, [&](const onnx_infer_options *c) { return onnx_infer_plan_load(&r, c, &p); }, [&] { return Plan(p); });
+    }
     static Plan of(onnx_infer_plan *p) { return Plan(onnx_infer_plan_retain(p)); }
 
     Model model() const { return Model::of(const_cast<onnx_infer_model *>(onnx_infer_plan_model(get()))); }

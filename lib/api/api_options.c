@@ -76,6 +76,17 @@ onnx_infer_status onnx_infer_options_set_outputs(onnx_infer_options *o, size_t n
     return oi_options_set_outputs(o, n, names);
 }
 
+onnx_infer_status onnx_infer_options_set_cache_dir(onnx_infer_options *o, const char *dir)
+{
+    OI_NEED(o);
+    char *copy = dir ? oi_alloc_text(NULL, dir, strlen(dir)) : NULL;
+    if (dir && !copy)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_free_mem(NULL, o->cache_dir);
+    o->cache_dir = copy;
+    return ONNX_INFER_OK;
+}
+
 static oi_status to_number(const char *key, const char *value, int64_t *out)
 {
     char *end;
@@ -104,6 +115,7 @@ onnx_infer_status onnx_infer_options_set(onnx_infer_options *o, const char *key,
     };
     static const struct { const char *key; onnx_infer_status (*set)(onnx_infer_options *o, const char *text); } texts[] = {
         {"backend", onnx_infer_options_set_backend},
+        {"cache_dir", onnx_infer_options_set_cache_dir},
         {"cpu_isa", onnx_infer_options_set_cpu_isa},
         {"op_library", onnx_infer_options_add_op_library},
     };
@@ -131,7 +143,7 @@ onnx_infer_status onnx_infer_options_set(onnx_infer_options *o, const char *key,
         OI_TRY(to_number(key, value, &n));
         return oi_options_set_symbol(o, key + 7, n);
     }
-    return oi_fail(ONNX_INFER_E_NOT_FOUND, "no option is called '%s'; there are level, threads, deterministic, backend, cpu_isa, "
+    return oi_fail(ONNX_INFER_E_NOT_FOUND, "no option is called '%s'; there are level, threads, deterministic, backend, cache_dir, cpu_isa, "
                    "op_library, limit.NAME and symbol.NAME", key);
 }
 

@@ -1,6 +1,6 @@
 /* Plans. */
 #include "api/api_check.h"
-#include "runtime/session.h"
+#include "runtime/plan_file.h"
 
 onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_plan **out)
 {
@@ -8,6 +8,25 @@ onnx_infer_status onnx_infer_plan_create(onnx_infer_model *m, const onnx_infer_o
     *out = NULL;
     OI_NEED(m);
     return oi_session_plan(m, o, out);
+}
+
+onnx_infer_status onnx_infer_plan_save(const onnx_infer_plan *p, const onnx_infer_writer *w)
+{
+    OI_NEED(p);
+    OI_NEED(w);
+    OI_TRY(oi_api_check_writer(w));
+    return oi_plan_file_save(p, &(oi_writer){w->user, w->write});
+}
+
+onnx_infer_status onnx_infer_plan_load(const onnx_infer_reader *r, const onnx_infer_options *o, onnx_infer_plan **out)
+{
+    OI_NEED(out);
+    *out = NULL;
+    OI_NEED(r);
+    OI_FAIL_IF(r->struct_size < sizeof *r, ONNX_INFER_E_INVALID_ARGUMENT, "struct_size is %zu, expected %zu", r->struct_size, sizeof *r);
+    OI_NEED(r->size);
+    OI_NEED(r->read_at);
+    return oi_plan_file_load(r, o, out);
 }
 
 onnx_infer_plan *onnx_infer_plan_retain(onnx_infer_plan *p)

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { MAX_IN = 3, MAX_TEXT = 400 };
+enum { MAX_IN = OI_PACK_MAX_IN, MAX_TEXT = OI_PACK_MAX_TEXT };
 
 typedef struct {
     const oi_op *op;
@@ -18,6 +18,10 @@ struct oi_pack_cache {
     pthread_mutex_t lock;
     entry **entry;
     size_t n, cap;
+    oi_pack_source source[OI_PACK_MAX_SOURCES];
+    size_t nsource;
+    oi_pack_store *store;
+    size_t found, made;
 };
 
 oi_status oi_pack_cache_create(const oi_alloc *a, oi_pack_cache **out)
@@ -50,6 +54,7 @@ void oi_pack_cache_destroy(oi_pack_cache *c)
     oi_alloc alloc = c->alloc;
     for (size_t i = 0; i < c->n; i++)
         free_entry(&alloc, c->entry[i]);
+    oi_pack_store_close(c->store);
     pthread_mutex_destroy(&c->lock);
     oi_free_mem(&alloc, c->entry);
     oi_free_mem(&alloc, c);
@@ -96,8 +101,58 @@ bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, o
             found = true;
         }
     }
+    if (!found && c->store) {
+        const oi_pack_item item = {n->op, attr, in, n->nin};
+        found = oi_pack_store_find(c->store, c->source, c->nsource, &item, out);
+        c->found += found;
+    }
     pthread_mutex_unlock(&c->lock);
     return found;
+}
+
+void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store)
+{
+    c->nsource = nsource < OI_PACK_MAX_SOURCES ? nsource : OI_PACK_MAX_SOURCES;
+    memcpy(c->source, source, c->nsource * sizeof *source);
+    c->store = store;
+}
+
+void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made)
+{
+    pthread_mutex_lock(&c->lock);
+    *found = c->found;
+    *made = c->made;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static oi_status save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes)
+{
+    const oi_alloc *a = &c->alloc;
+    oi_pack_item *item = oi_alloc_array(a, c->n + 1, sizeof *item);
+    const oi_tensor **result = oi_alloc_array(a, c->n + 1, sizeof *result);
+    const oi_tensor **in = oi_alloc_array(a, (c->n + 1) * MAX_IN, sizeof *in);
+    oi_status st = item && result && in ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (size_t i = 0; st == ONNX_INFER_OK && i < c->n; i++) {
+        const entry *e = c->entry[i];
+        for (uint32_t k = 0; k < e->nin; k++)
+            in[i * MAX_IN + k] = &e->in[k];
+        item[i] = (oi_pack_item){e->op, e->attr, in + i * MAX_IN, e->nin};
+        result[i] = &e->result;
+    }
+    if (st == ONNX_INFER_OK)
+        st = oi_pack_store_write(a, w, key, model, model_bytes, c->store, c->source, c->nsource, c->n, item, result);
+    oi_free_mem(a, item);
+    oi_free_mem(a, result);
+    oi_free_mem(a, in);
+    return st;
+}
+
+oi_status oi_pack_cache_save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes)
+{
+    pthread_mutex_lock(&c->lock);
+    oi_status st = save(c, w, key, model, model_bytes);
+    pthread_mutex_unlock(&c->lock);
+    return st;
 }
 
 static bool held_elsewhere(const entry *e)
@@ -154,6 +209,7 @@ oi_status oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *
         oi_tensor_share(&e->in[i], in[i]);
     oi_tensor_share(&e->result, result);
     pthread_mutex_lock(&c->lock);
+    c->made++;
     oi_status st = add(c, e);
     pthread_mutex_unlock(&c->lock);
     return st;

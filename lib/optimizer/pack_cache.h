@@ -2,12 +2,19 @@
 #ifndef OI_OPTIMIZER_PACK_CACHE_H
 #define OI_OPTIMIZER_PACK_CACHE_H
 
-#include "ops/op.h"
+#include "optimizer/pack_store.h"
 
 typedef struct oi_pack_cache oi_pack_cache;
 
 oi_status oi_pack_cache_create(const oi_alloc *a, oi_pack_cache **out);
 void oi_pack_cache_destroy(oi_pack_cache *c); /* accepts NULL */
+
+/* Before it is used: where constants of the model lie, and what an earlier process has packed (taken over; may be NULL). */
+void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store);
+/* How many results were found in the store, and how many had to be made. */
+void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made);
+/* Writes all that the store had and the cache has now. */
+oi_status oi_pack_cache_save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes);
 
 /* The result of the node, whose inputs are all constant, if it is known: a reference in *out. Any thread. */
 bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, oi_tensor *out);

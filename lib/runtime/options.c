@@ -96,6 +96,7 @@ void oi_options_clear(onnx_infer_options *o)
     }
     free_names(o->output, o->noutput);
     oi_free_mem(NULL, o->override);
+    oi_free_mem(NULL, o->cache_dir);
     oi_free_mem(NULL, o->memory);
     oi_pool_release(o->pool);
     oi_free_mem(NULL, o->range);

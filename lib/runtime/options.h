@@ -45,6 +45,7 @@ struct onnx_infer_options {
     size_t nmemory;
     char **output;          /* NULL: the file's own */
     size_t noutput;
+    char *cache_dir;        /* NULL: none */
     oi_pool *pool;          /* NULL: one of `threads` threads is made */
     const onnx_infer_cancel *cancel;
 };

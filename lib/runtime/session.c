@@ -3,9 +3,16 @@
 
 #include "optimizer/optimizer.h"
 #include "optimizer/pack_cache.h"
+#include "runtime/plan_file.h"
 #include "runtime/profile.h"
 
 #include <string.h>
+
+oi_cpu_isa oi_session_isa(const onnx_infer_options *o)
+{
+    oi_cpu_isa best = oi_cpu_isa_detect();
+    return o->isa < best ? o->isa : best;
+}
 
 static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
 {
@@ -15,9 +22,7 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
     e->log = o->log;
     e->limits = o->limits;
     e->stage = stages[o->level];
-    e->target.isa = oi_cpu_isa_detect();
-    if (o->isa < e->target.isa)
-        e->target.isa = o->isa;
+    e->target.isa = oi_session_isa(o);
     e->target.kernels = oi_kernels_for(e->target.isa);
     OI_TRY(oi_pack_cache_create(&e->alloc, &e->target.packs));
     if (o->pool) {
@@ -176,14 +181,20 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
     return ONNX_INFER_OK;
 }
 
-static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o)
+/* Takes the store (may be NULL) over. */
+static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o, oi_pack_store *store)
 {
     const oi_onnx_model *f = p->model->file;
     const oi_alloc *a = &p->engine.alloc;
     size_t nsym = oi_symtab_count(f->graph->syms);
+    oi_status started = start_engine(p, o);
+    if (started != ONNX_INFER_OK) {
+        oi_pack_store_close(store);
+        return started;
+    }
+    OI_TRY(oi_plan_file_attach(p, o, store));
     OI_FAIL_IF(pthread_mutex_init(&p->lock, NULL), ONNX_INFER_E_OUT_OF_MEMORY, "no memory for a lock");
     p->has_lock = true;
-    OI_TRY(start_engine(p, o));
     int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
     p->input = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->input);
     p->fixed = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->fixed);
@@ -200,28 +211,37 @@ static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o)
 
 oi_status oi_session_plan(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_plan **out)
 {
+    return oi_session_plan_with(m, o, NULL, out);
+}
+
+oi_status oi_session_plan_with(onnx_infer_model *m, const onnx_infer_options *o, oi_pack_store *store, onnx_infer_plan **out)
+{
     onnx_infer_options defaults;
     *out = NULL;
     oi_options_init(&defaults);
     if (!o)
         o = &defaults;
     if (m->nissue) {
+        oi_pack_store_close(store);
         *oi_error_current() = m->issue[0];
         if (m->nissue > 1)
             oi_error_prefix("the model has %zu issues, the first: ", m->nissue);
         return m->issue[0].status;
     }
     onnx_infer_plan *p = oi_alloc_mem(&o->alloc, sizeof *p);
-    if (!p)
+    if (!p) {
+        oi_pack_store_close(store);
         return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
     atomic_init(&p->refs, 1);
     p->engine.alloc = o->alloc;
     p->model = oi_model_retain(m);
-    oi_status st = build_plan(p, o);
+    oi_status st = build_plan(p, o, store);
     if (st != ONNX_INFER_OK) {
         oi_session_release(p);
         return st;
     }
+    oi_plan_file_update(p);
     *out = p;
     return ONNX_INFER_OK;
 }
@@ -240,6 +260,8 @@ void oi_session_release(onnx_infer_plan *p)
     oi_alloc alloc = p->engine.alloc;
     for (size_t i = 0; i < p->nidle; i++)
         oi_context_free(p->idle[i]);
+    oi_plan_file_update(p); /* with what runs have packed */
+    oi_plan_file_detach(p);
     for (size_t i = 0; i < p->ncut; i++) {
         oi_program_destroy(p->cut[i].program);
         oi_free_mem(&alloc, p->cut[i].want);

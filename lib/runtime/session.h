@@ -3,6 +3,7 @@
 #define OI_RUNTIME_SESSION_H
 
 #include "runtime/frame.h"
+#include "optimizer/pack_store.h"
 #include "runtime/model.h"
 
 #include <pthread.h>
@@ -31,6 +32,10 @@ struct onnx_infer_plan {
     oi_symbol_range *range;
     size_t nrange;
     size_t ahead_bytes; /* of arena that the largest shapes of the ranges need; 0: not known */
+
+    char *cache_path;   /* runtime/plan_file.h; NULL: no cache */
+    oi_hash cache_key;
+    size_t cache_made;  /* constants that had been packed when the file was written last */
 
     pthread_mutex_t lock; /* of what follows */
     bool has_lock;
@@ -84,6 +89,10 @@ struct onnx_infer_context {
 
 /* --- plans ---------------------------------------------------------------------------------------------------------- */
 
+/* The instruction set that plans with these options aim at. */
+oi_cpu_isa oi_session_isa(const onnx_infer_options *o);
+/* The same with packed constants of an earlier plan of the model; takes the store over, also on failure. */
+oi_status oi_session_plan_with(onnx_infer_model *m, const onnx_infer_options *o, oi_pack_store *store, onnx_infer_plan **out);
 oi_status oi_session_plan(onnx_infer_model *m, const onnx_infer_options *o, onnx_infer_plan **out);
 onnx_infer_plan *oi_session_retain(onnx_infer_plan *p);
 void oi_session_release(onnx_infer_plan *p); /* accepts NULL */

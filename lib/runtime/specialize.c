@@ -3,11 +3,10 @@
 
 #include "onnx/export.h"
 #include "optimizer/optimizer.h"
+#include "runtime/new_file.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static oi_status bad_shape_option(const char *input, const oi_shape_option *s, const char *why)
 {
@@ -172,59 +171,15 @@ oi_status oi_model_save(const onnx_infer_model *m, const onnx_infer_options *o, 
     return save(m, o, &(oi_onnx_export){.out = w, .data = data, .location = location});
 }
 
-static int write_file(void *user, const void *p, size_t n)
-{
-    return fwrite(p, 1, n, user) == n ? 0 : -1;
-}
-
-typedef struct {
-    char *path; /* of the file while it is written */
-    FILE *file;
-} new_file;
-
-static oi_status start_file(new_file *f, const char *path, const char *ending)
-{
-    size_t n = strlen(path) + strlen(ending) + 32;
-    f->path = oi_alloc_mem(NULL, n);
-    if (!f->path)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    snprintf(f->path, n, "%s%s.%ld.tmp", path, ending, (long)getpid());
-    f->file = fopen(f->path, "wbe");
-    OI_FAIL_IF(!f->file, ONNX_INFER_E_IO, "%s: cannot be written: %s", f->path, strerror(errno));
-    return ONNX_INFER_OK;
-}
-
-/* Puts the file in its place; after a failure (of anything) it is removed. */
-static oi_status end_file(new_file *f, const char *path, const char *ending, oi_status st)
-{
-    size_t n = strlen(path) + strlen(ending) + 1;
-    char *to = st == ONNX_INFER_OK && f->file ? oi_alloc_mem(NULL, n) : NULL;
-    if (f->file && (fflush(f->file) | fsync(fileno(f->file)) | fclose(f->file)) && st == ONNX_INFER_OK)
-        st = oi_fail(ONNX_INFER_E_IO, "%s: cannot be written: %s", f->path, strerror(errno));
-    if (st == ONNX_INFER_OK && f->file) {
-        if (to)
-            snprintf(to, n, "%s%s", path, ending);
-        else
-            st = ONNX_INFER_E_OUT_OF_MEMORY;
-        if (to && rename(f->path, to))
-            st = oi_fail(ONNX_INFER_E_IO, "%s: cannot be put in its place: %s", to, strerror(errno));
-    }
-    if (st != ONNX_INFER_OK && f->file)
-        remove(f->path);
-    oi_free_mem(NULL, to);
-    oi_free_mem(NULL, f->path);
-    return st;
-}
-
 oi_status oi_model_save_file(const onnx_infer_model *m, const onnx_infer_options *o, const char *path)
 {
-    new_file model = {0}, data = {0};
+    oi_new_file model = {0}, data = {0};
     char *location = NULL;
     bool external = oi_onnx_constant_bytes(m->file->graph) > OI_ONNX_MAX_INLINE;
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    oi_status st = start_file(&model, path, "");
+    oi_status st = oi_new_file_open(&model, path, "");
     if (st == ONNX_INFER_OK && external)
-        st = start_file(&data, path, ".data");
+        st = oi_new_file_open(&data, path, ".data");
     if (st == ONNX_INFER_OK && external) {
         location = oi_alloc_mem(NULL, strlen(base) + 6);
         if (location)
@@ -232,11 +187,11 @@ oi_status oi_model_save_file(const onnx_infer_model *m, const onnx_infer_options
         else
             st = ONNX_INFER_E_OUT_OF_MEMORY;
     }
-    const oi_writer w = {model.file, write_file}, d = {data.file, write_file};
+    const oi_writer w = oi_new_file_writer(&model), d = oi_new_file_writer(&data);
     if (st == ONNX_INFER_OK)
         st = oi_model_save(m, o, &w, external ? &d : NULL, location);
-    st = end_file(&data, path, ".data", st);
-    st = end_file(&model, path, "", st);
+    st = oi_new_file_finish(&data, st);
+    st = oi_new_file_finish(&model, st);
     oi_free_mem(NULL, location);
     return st;
 }
