@@ -228,6 +228,16 @@ static inline oi_status oi_eval_out(oi_eval *e, uint32_t i, oi_dtype dtype, int3
 }
 /* *v = input i, one integer of any type; unchanged where it is left out. */
 oi_status oi_eval_int(const oi_eval *e, uint32_t i, int64_t *v);
+/* For loops that may take longer than a millisecond: asks host->check once `done` has grown by enough of `work`, in
+ * operations or elements. Any thread; `done` starts as 0. */
+static inline oi_status oi_eval_check(oi_eval *e, int64_t work, int64_t *done)
+{
+    *done += work;
+    if (*done < 1 << 17)
+        return ONNX_INFER_OK;
+    *done = 0;
+    return e->host->check(e);
+}
 /* Input i as a value reference of its own (a tensor is shared into a new value). */
 oi_status oi_eval_in_as_value(const oi_eval *e, uint32_t i, onnx_infer_value **out);
 /* Zeroed memory until the evaluation ends; NULL (and a record) without memory. */

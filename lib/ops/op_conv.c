@@ -12,6 +12,7 @@ typedef struct {
     int64_t n, ic, oc, groups;
     const void *x, *w, *bias;
     void *y;
+    oi_eval *e;
 } conv_job;
 
 #define T float
@@ -174,7 +175,7 @@ static oi_status eval_window(oi_eval *e, bool transposed)
     int32_t nd = x->rank - 2;
     OI_FAIL_IF(w->rank != x->rank || w->dtype != x->dtype, ONNX_INFER_E_SHAPE_MISMATCH,
                "weights and input differ in rank or element type");
-    conv_job job = {.n = x->dim[0], .ic = x->dim[1], .groups = a->group};
+    conv_job job = {.n = x->dim[0], .ic = x->dim[1], .groups = a->group, .e = e};
     OI_TRY(oi_window_init(&a->window, nd, w->dim + 2, &job.window));
     OI_TRY(oi_conv_check(a, transposed, x->dim, w->rank, w->dim, &job.oc));
     OI_TRY(transposed ? oi_conv_transpose_resolve(a, x->dim + 2, &job.window)

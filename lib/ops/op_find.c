@@ -34,12 +34,16 @@ static oi_status eval_non_zero(oi_eval *e)
     if (!t)
         return oi_eval_bad_type(e, 0);
     int64_t count = oi_tensor_count(t), found = 0, k = 0;
-    for (int64_t i = 0; i < count; i++)
+    int64_t done = 0;
+    for (int64_t i = 0; i < count; i++) {
+        OI_TRY(oi_eval_check(e, 2, &done));
         found += is_set(t, (size_t)i);
+    }
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, ONNX_INFER_INT64, 2, (const int64_t[]){t->rank, found}, &y));
     int64_t *out = y->data;
     for (int64_t i = 0; i < count; i++) {
+        OI_TRY(oi_eval_check(e, 4, &done));
         if (!is_set(t, (size_t)i))
             continue;
         int64_t rest = i;

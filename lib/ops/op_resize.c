@@ -278,11 +278,13 @@ static void fill_taps(const resize_attr *a, const resize_shape *s, int32_t d, ax
 }
 
 /* One axis after the other, outermost first, in double: [outer][in][inner] -> [outer][out][inner]. */
-static void apply_axis(const axis_taps *t, int64_t outer, int64_t in, int64_t out, int64_t inner, const double *x, double *y,
+static oi_status apply_axis(oi_eval *e, const axis_taps *t, int64_t outer, int64_t in, int64_t out, int64_t inner, const double *x, double *y,
                        double extrapolation)
 {
+    int64_t done = 0;
     for (int64_t u = 0; u < outer; u++) {
         for (int64_t o = 0; o < out; o++) {
+            OI_TRY(oi_eval_check(e, inner * (t->taps + 1) + 8, &done));
             double *row = y + (u * out + o) * inner;
             const int64_t *index = t->index + o * t->taps;
             for (int64_t i = 0; i < inner; i++)
@@ -296,6 +298,7 @@ static void apply_axis(const axis_taps *t, int64_t outer, int64_t in, int64_t ou
             }
         }
     }
+    return ONNX_INFER_OK;
 }
 
 static oi_status make_taps(const resize_attr *a, const resize_shape *s, int32_t d, void *(*mem)(void *, size_t), void *host,
@@ -327,8 +330,10 @@ static oi_status eval_nearest(oi_eval *e, const resize_attr *a, const resize_sha
     for (int32_t d = 0; d < s->rank; d++)
         OI_TRY(make_taps(a, s, d, scratch, e, &taps[d]));
     size_t n = (size_t)oi_tensor_count(y);
+    int64_t done = 0;
     for (size_t i = 0; i < n; i++) {
         int64_t source = 0;
+        OI_TRY(oi_eval_check(e, 8, &done));
         bool outside = false;
         for (int32_t d = 0; d < s->rank; d++) {
             outside = outside || taps[d].index[at[d]] < 0;
@@ -363,8 +368,11 @@ static oi_status eval(oi_eval *e)
     double *from = oi_eval_scratch_array(e, n, sizeof *from), *to = from;
     if (!from)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < n; i++)
+    int64_t done = 0;
+    for (size_t i = 0; i < n; i++) {
+        OI_TRY(oi_eval_check(e, 2, &done));
         from[i] = oi_elem_get_double(x->dtype, x->data, i);
+    }
     int64_t dims[OI_MAX_RANK];
     memcpy(dims, s.in, sizeof dims);
     for (int32_t d = 0; d < s.rank; d++) {
@@ -376,14 +384,16 @@ static oi_status eval(oi_eval *e)
         to = oi_eval_scratch_array(e, (size_t)(outer * s.out[d] * inner), sizeof *to);
         if (!to)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        apply_axis(&t, outer, s.in[d], s.out[d], inner, from, to, (double)a->extrapolation);
+        OI_TRY(apply_axis(e, &t, outer, s.in[d], s.out[d], inner, from, to, (double)a->extrapolation));
         dims[d] = s.out[d];
         from = to;
     }
     n = (size_t)oi_tensor_count(y);
     bool integer = oi_dtype_is_int(y->dtype);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        OI_TRY(oi_eval_check(e, 2, &done));
         oi_elem_set_double(y->dtype, y->data, i, integer ? nearbyint(to[i]) : to[i]);
+    }
     return ONNX_INFER_OK;
 }
 

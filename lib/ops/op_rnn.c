@@ -15,6 +15,7 @@ typedef struct {
     const int32_t *lengths;
     float clip;
     bool input_forget, linear_before_reset;
+    oi_eval *e;
 } rnn_job;
 
 static double activation(const oi_rnn_activation *a, double x)
@@ -202,7 +203,7 @@ static oi_status eval(oi_eval *e)
 {
     const oi_rnn_attr *a = e->attr;
     const oi_tensor *in[8];
-    rnn_job job = {.clip = a->clip, .input_forget = a->input_forget != 0, .linear_before_reset = a->linear_before_reset != 0};
+    rnn_job job = {.e = e, .clip = a->clip, .input_forget = a->input_forget != 0, .linear_before_reset = a->linear_before_reset != 0};
     oi_rnn_shape *s = &job.shape;
     for (uint32_t i = 0; i < 8; i++)
         in[i] = oi_eval_in(e, i);

@@ -98,8 +98,10 @@ static oi_status eval_elements(oi_eval *e)
     OI_TRY(start(e, &out));
     oi_strided to = oi_strided_dense(data->rank, data->dim);
     size_t n = (size_t)oi_tensor_count(indices);
+    int64_t done = 0;
     for (size_t i = 0; i < n; i++) {
         int64_t index = 0, target = 0;
+        OI_TRY(oi_eval_check(e, 4, &done));
         OI_TRY(read_index(indices, i, data->dim[axis], &index));
         for (int32_t d = 0; d < data->rank; d++)
             target += (d == axis ? index : at[d]) * to.stride[d];
@@ -123,8 +125,10 @@ static oi_status eval_nd(oi_eval *e)
                "updates have %lld elements, expected %lld", (long long)oi_tensor_count(updates), (long long)(tuples * inner));
     oi_tensor *out;
     OI_TRY(start(e, &out));
+    int64_t done = 0;
     for (int64_t t = 0; t < tuples; t++) {
         int64_t target = 0;
+        OI_TRY(oi_eval_check(e, 4 * (width + inner), &done));
         for (int64_t d = 0; d < width; d++) {
             int64_t index = 0;
             OI_TRY(read_index(indices, (size_t)(t * width + d), data->dim[d], &index));

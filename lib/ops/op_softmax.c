@@ -96,8 +96,10 @@ static oi_status eval(oi_eval *e)
     OI_TRY(oi_eval_out(e, 0, t->dtype, t->rank, t->dim, &y));
     int64_t outer, n, inner, size = (int64_t)oi_dtype_size(t->dtype);
     geometry(a, t, &outer, &n, &inner);
+    int64_t done = 0;
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t i = 0; i < inner; i++) {
+            OI_TRY(oi_eval_check(e, n, &done));
             int64_t at = (o * n * inner + i) * size;
             lane(n, inner, (const char *)t->data + at, (char *)y->data + at);
         }

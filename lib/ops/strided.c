@@ -147,14 +147,20 @@ oi_status oi_strided_copy_tensor(oi_eval *e, const oi_strided *v, const oi_tenso
     if (oi_dims_count(v->rank, v->dim) == 0)
         return ONNX_INFER_OK;
     if (is_simple(src->dtype)) {
-        oi_strided_copy(v, oi_dtype_size(src->dtype), src->data, dst->data, 0, rows);
+        const int64_t each = oi_dims_count(v->rank, v->dim) / rows, step = each >= 1 << 16 ? 1 : (1 << 16) / each;
+        for (int64_t row = 0, done = 0; row < rows; row += step) {
+            OI_TRY(oi_eval_check(e, step * each, &done));
+            oi_strided_copy(v, oi_dtype_size(src->dtype), src->data, dst->data, row, rows - row < step ? rows : row + step);
+        }
         return ONNX_INFER_OK;
     }
     oi_strided s = *v;
     int64_t at[OI_MAX_RANK] = {0};
     size_t n = (size_t)oi_dims_count(v->rank, v->dim);
+    int64_t done = 0;
     for (size_t i = 0; i < n; i++) {
         int64_t from = s.offset;
+        OI_TRY(oi_eval_check(e, 8, &done));
         for (int32_t d = 0; d < s.rank; d++)
             from += at[d] * s.stride[d];
         OI_TRY(oi_copy_element(e->alloc, src, (size_t)from, dst, i));
