@@ -151,8 +151,9 @@ def strings(d):
     if kind == 0:
         shape = d.shape(0, 3, 100)
         return case.output(case.node("StringConcat", case.input(words(d, shape)), case.weight(words(d, d.broadcast(shape)))))
-    data = words(d, d.shape(1, 2, 60, zero=False), WORDS[1:-3])
-    return case.output(*case.node("StringSplit", case.input(data), outputs=2, delimiter=d.pick(",", "a", "ab", "y")))
+    data = words(d, d.shape(1, 2, 60, zero=False), np.array(["a,b", "q,r,,s", "x y", " pad ", "  ", "one  two three", "ab", "été"], object))
+    return case.output(*case.node("StringSplit", case.input(data), outputs=2, delimiter=d.pick(",", "a", "ab", "é", None),
+                                  maxsplit=d.pick(None, None, 1, 2)))
 
 
 @generator
