@@ -208,6 +208,19 @@ static oi_status check_arity(const oi_op *op, const oi_node *n, uint32_t nin)
     return ONNX_INFER_OK;
 }
 
+/* Sizes that content names, a shape tensor's or an attribute's, can be anything. */
+static oi_status check_dims(const oi_fact *f, uint32_t output)
+{
+    for (int32_t i = 0; f->kind == ONNX_INFER_TENSOR && i < f->shape.rank; i++) {
+        oi_dim d = f->shape.dim[i];
+        if (oi_dim_is_number(d) && d < 0) {
+            oi_fail(ONNX_INFER_E_SHAPE_MISMATCH, "output %u would have %lld elements along axis %d", output, (long long)d, (int)i);
+            return oi_error_at_axis(i, d, 0);
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
 static void check_hint(const driver *d, const oi_graph *g, const oi_value *v, const oi_fact *found)
 {
     const oi_fact *hint = &v->fact;
@@ -296,7 +309,9 @@ static oi_status infer_node(const driver *d, oi_graph *g, oi_node_id id)
                 g->value[v].fact.kind == ONNX_INFER_TENSOR)
                 out[i].dtype = g->value[v].fact.dtype;
             check_hint(d, g, &g->value[v], &out[i]);
-            status = oi_graph_set_fact(g, v, &out[i]);
+            status = check_dims(&out[i], i);
+            if (!status)
+                status = oi_graph_set_fact(g, v, &out[i]);
         }
         for (uint32_t i = 0; i < n->nout; i++)
             oi_tensor_clear(&t[i]);
