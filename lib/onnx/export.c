@@ -59,6 +59,7 @@ typedef struct {
     const char **output;       /* by output */
     OiOnnx__GraphProto *proto;
     bool top, loop;            /* the model's graph; the body of a Loop */
+    bool typed;               /* the node takes its subgraphs' declared shapes for granted: searches do */
 } part;
 
 /* Names of the ports, then of everything else. Inputs from `formal` on are captured: `outer` has their names. */
@@ -188,7 +189,7 @@ static oi_status add_subgraphs(oi_exporter *x, part *s, const oi_node *n, OiOnnx
         const oi_sub *sub = &n->sub[k];
         OiOnnx__AttributeProto *a = oi_arena_mem(x->arena, sizeof *a);
         const char **outer = oi_arena_array(x->arena, (size_t)sub->ncapture + 1, sizeof *outer);
-        part inner = {.g = sub->graph, .loop = !strcmp(n->op->name, "Loop") && !n->op->domain[0]};
+        part inner = {.g = sub->graph, .loop = !strcmp(n->op->name, "Loop") && !n->op->domain[0], .typed = n->op->domain[0] != 0};
         if (!a || !outer)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         oi_onnx__attribute_proto__init(a);
@@ -270,12 +271,12 @@ static oi_status export_ports(oi_exporter *x, part *s, uint32_t formal)
         bool scalar = s->loop && i < 2; /* the turn's number and the condition: readers ask for their shapes */
         if (scalar)
             f = oi_fact_tensor(i ? ONNX_INFER_BOOL : ONNX_INFER_INT64, 0, NULL);
-        OI_TRY(to_port(x, s->name[g->input[i]], g->syms, &f, s->top || scalar, &p->input[p->n_input++]));
+        OI_TRY(to_port(x, s->name[g->input[i]], g->syms, &f, s->top || s->typed || scalar, &p->input[p->n_input++]));
     }
     for (uint32_t i = 0; i < g->noutput; i++) {
         const oi_symtab *syms;
         oi_fact f = output_fact(x, s, i, &syms);
-        OI_TRY(to_port(x, s->output[i], syms, &f, s->top, &p->output[p->n_output++]));
+        OI_TRY(to_port(x, s->output[i], syms, &f, s->top || s->typed, &p->output[p->n_output++]));
     }
     return ONNX_INFER_OK;
 }
