@@ -83,6 +83,7 @@ static oi_status pass_rules(oi_graph *g, oi_pass *p)
 /* Until nothing changes. */
 static const pass_entry declutter_passes[] = {
     {"branches", oi_pass_branches},
+    {"loops", oi_pass_unroll},
     {"captures", oi_pass_captures},
     {"constants", oi_pass_fold},
     {"rules", pass_rules},

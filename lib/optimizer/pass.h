@@ -32,6 +32,11 @@ oi_status oi_pass_fold_into(oi_graph *g, oi_node_id id, oi_pass *p);
 oi_status oi_pass_captures(oi_graph *g, oi_pass *p);
 /* If with a known condition becomes its branch. */
 oi_status oi_pass_branches(oi_graph *g, oi_pass *p);
+/* Loop with a small known number of turns becomes the nodes of its turns. */
+oi_status oi_pass_unroll(oi_graph *g, oi_pass *p);
+/* Appends the nodes of subgraph s of node id to g; result[i] is its output i. input: what its formal inputs are, by which the
+ * facts are inferred anew; NULL: it has none, and its facts hold. */
+oi_status oi_pass_inline(oi_graph *g, oi_node_id id, const oi_sub *s, const oi_value_id *input, oi_value_id *result);
 /* One node for several that compute the same; one constant for small equal ones. */
 oi_status oi_pass_common(oi_graph *g, oi_pass *p);
 /* Nodes and outputs that nothing uses go. */

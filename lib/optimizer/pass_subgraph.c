@@ -110,12 +110,12 @@ static oi_status copy_node(oi_graph *g, const oi_node *n, oi_value_id *map)
     return oi_graph_add_node(g, n->op, n->name, n->attr, n->nin, in, n->nout, out, n->nsub, n->sub, NULL);
 }
 
-/* Appends the nodes of subgraph s of node id to g; result[i] is its output i. */
-static oi_status inline_sub(oi_graph *g, oi_node_id id, const oi_sub *s, oi_value_id *result)
+oi_status oi_pass_inline(oi_graph *g, oi_node_id id, const oi_sub *s, const oi_value_id *input, oi_value_id *result)
 {
     const oi_graph *from = s->graph;
     oi_node_id *order;
     uint32_t n, formal = from->ninput - s->ncapture;
+    oi_node_id first = g->nnode;
     oi_value_id *map = oi_arena_array(g->arena, from->nvalue, sizeof *map);
     if (!map)
         return ONNX_INFER_E_OUT_OF_MEMORY;
@@ -124,12 +124,15 @@ static oi_status inline_sub(oi_graph *g, oi_node_id id, const oi_sub *s, oi_valu
         if (from->value[v].is_input)
             continue;
         OI_TRY(oi_graph_add_value(g, NULL, &map[v]));
-        OI_TRY(oi_graph_set_fact(g, map[v], &from->value[v].fact));
+        if (from->value[v].def == OI_NONE || !input)
+            OI_TRY(oi_graph_set_fact(g, map[v], &from->value[v].fact));
     }
     for (uint32_t k = 0; k < from->ninput; k++)
-        map[from->input[k]] = k < formal ? OI_NONE : g->node[id].in[s->capture[k - formal]];
+        map[from->input[k]] = k < formal ? (input ? input[k] : OI_NONE) : g->node[id].in[s->capture[k - formal]];
     for (uint32_t i = 0; i < n; i++)
         OI_TRY(copy_node(g, &from->node[order[i]], map));
+    for (oi_node_id i = first; input && i < g->nnode; i++)
+        OI_TRY(oi_infer_node(g, i));
     for (uint32_t i = 0; i < from->noutput; i++)
         result[i] = map[from->output[i]];
     return ONNX_INFER_OK;
@@ -157,7 +160,7 @@ static oi_status take_branch(oi_graph *g, oi_node_id id, oi_pass *p)
     oi_value_id *result = oi_arena_array(g->arena, n.nout, sizeof *result);
     if (!result)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_TRY(inline_sub(g, id, taken, result));
+    OI_TRY(oi_pass_inline(g, id, taken, NULL, result));
     for (uint32_t i = 0; i < n.nout; i++) {
         if (n.out[i] != OI_NONE)
             OI_TRY(oi_graph_replace_uses(g, n.out[i], result[i]));

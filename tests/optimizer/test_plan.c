@@ -1,8 +1,11 @@
 /* What of a graph is a step of its plan, and that sharing storage changes no result. */
 #include "graph_run.h"
+#include "ops/infer.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     const char *name, *graph;
@@ -71,11 +74,95 @@ START_TEST(plans_as_it_should)
 }
 END_TEST
 
+/* y, rows = Loop(turns, _, x) of v -> (v + c) * i, collecting v + c; `own`: the body makes its condition. */
+static oi_graph *graph_with_loop(int64_t turns, bool own)
+{
+    oi_graph *g = oi_graph_create(NULL, NULL), *body = oi_graph_create_sub(g);
+    const oi_dim dims[2] = {2, 3};
+    const int64_t three = 3;
+    uint64_t seed = 3;
+    oi_fact f = oi_fact_tensor(ONNX_INFER_FLOAT, 2, dims), unknown = oi_fact_unknown();
+    oi_value_id x, c, most, i, go, v, bc, a = OI_NONE, fi = OI_NONE, b = OI_NONE, next = OI_NONE, pair[2];
+    ck_assert_int_eq(oi_graph_add_input(g, "x", &f, &x), ONNX_INFER_OK);
+    oi_tensor t = tensor_random(&seed, ONNX_INFER_FLOAT, 1, &three), m = tensor_random(&seed, ONNX_INFER_INT64, 0, NULL);
+    oi_elem_set_int(ONNX_INFER_INT64, m.data, 0, turns);
+    ck_assert_int_eq(oi_graph_add_const(g, "c", &t, &c), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_const(g, "m", &m, &most), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_input(body, "i", &unknown, &i), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_input(body, "go", &unknown, &go), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_input(body, "v", &unknown, &v), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_input(body, "bc", &unknown, &bc), ONNX_INFER_OK);
+    void *to_float;
+    ck_assert_int_eq(oi_attr_parse_text(body->arena, oi_op_find("", "Cast"), "to=1", &to_float), ONNX_INFER_OK);
+    oi_graph_add_node(body, oi_op_find("", own ? "Not" : "Identity"), "on", NULL, 1, &go, 1, &next, 0, NULL, NULL);
+    pair[0] = v, pair[1] = bc;
+    oi_graph_add_node(body, oi_op_find("", "Add"), "sum", NULL, 2, pair, 1, &a, 0, NULL, NULL);
+    oi_graph_add_node(body, oi_op_find("", "Cast"), "turn", to_float, 1, &i, 1, &fi, 0, NULL, NULL);
+    pair[0] = a, pair[1] = fi;
+    oi_graph_add_node(body, oi_op_find("", "Mul"), "product", NULL, 2, pair, 1, &b, 0, NULL, NULL);
+    const oi_value_id result[3] = {next, b, a};
+    for (int k = 0; k < 3; k++)
+        ck_assert_int_eq(oi_graph_mark_output(body, result[k]), ONNX_INFER_OK);
+    uint32_t capture = 3;
+    oi_sub sub = {"body", body, &capture, 1};
+    oi_value_id in[4] = {most, OI_NONE, x, c}, out[2] = {OI_NONE, OI_NONE};
+    ck_assert_int_eq(oi_graph_add_node(g, oi_op_find("", "Loop"), "loop", NULL, 4, in, 2, out, 1, &sub, NULL), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_mark_output(g, out[0]), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_mark_output(g, out[1]), ONNX_INFER_OK);
+    oi_status status = oi_infer_graph(g);
+    ck_assert_msg(!status, "%s", oi_error_current()->message);
+    return g;
+}
+
+START_TEST(short_loops_are_unrolled)
+{
+    static const struct {
+        int64_t turns;
+        bool own;
+        const char *ops;
+    } rows[] = {
+        {3, false, "Add Mul Add Mul Add Mul Unsqueeze Unsqueeze Unsqueeze Concat"}, {1, false, "Add Mul Unsqueeze"}, {17, false, "Loop"},
+        {2, true, "Loop"}};
+    const int64_t turns = rows[_i].own ? 1 : rows[_i].turns, three = 3, dims[2] = {2, 3};
+    oi_tensor got[2] = {0};
+    uint32_t steps;
+    uint64_t seed = 5, other = 3;
+    oi_graph *g = graph_with_loop(rows[_i].turns, rows[_i].own);
+    oi_tensor x = tensor_random(&seed, ONNX_INFER_FLOAT, 2, dims), c = tensor_random(&other, ONNX_INFER_FLOAT, 1, &three);
+    oi_optimize_options o = {.strict = true};
+    oi_status status = oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o);
+    ck_assert_msg(!status, "%s", oi_error_current()->message);
+    char *ops = graph_ops(g);
+    for (const char *w = strtok(ops, " "), *left = rows[_i].ops; w; w = strtok(NULL, " ")) /* in any order */
+        ck_assert_msg(strstr(left, w) != NULL, "%s", w);
+    ck_assert(strstr(rows[_i].ops, "Loop") ? g->nnode == 1 : g->nnode > 1);
+    free(ops);
+    status = graph_run(g, OI_ISA_GENERIC, 5, 3, got, &steps);
+    ck_assert_msg(!status, "%s", oi_error_current()->message);
+    ck_assert_int_eq(got[1].dim[0], turns);
+    for (int64_t t = 0; t < turns; t++) {
+        for (int i = 0; i < 6; i++) {
+            float *v = (float *)x.data + i, sum = *v + ((const float *)c.data)[i % 3];
+            ck_assert(fabsf(((const float *)got[1].data)[t * 6 + i] - sum) <= 1e-5f * fabsf(sum) + 1e-6f);
+            *v = sum * (float)t;
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        ck_assert(fabsf(((const float *)got[0].data)[i] - ((const float *)x.data)[i]) <= 1e-5f * fabsf(((const float *)x.data)[i]) + 1e-6f);
+    oi_tensor_clear(&got[0]);
+    oi_tensor_clear(&got[1]);
+    oi_tensor_clear(&x);
+    oi_tensor_clear(&c);
+    oi_graph_destroy(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("plan");
     TCase *t = tcase_create("plan");
     tcase_add_loop_test(t, plans_as_it_should, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_loop_test(t, short_loops_are_unrolled, 0, 4);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
