@@ -72,6 +72,8 @@ EXTRA_DIST += tests/models
 EXTRA_DIST += tests/py
 EXTRA_DIST += tests/python
 EXTRA_DIST += tests/requirements.txt
+EXTRA_DIST += tests/requirements-sklearn.txt
+EXTRA_DIST += tests/api/dlpack tests/api/dlpack.py
 EXTRA_DIST += tests/suites.txt
 
 check_suites += tests/unit/test_blas
@@ -138,11 +140,11 @@ tests_api_test_cancel_SOURCES = tests/api/test_cancel.c $(api_help)
 tests_api_test_cancel_CPPFLAGS = $(check_cppflags)
 tests_api_test_cancel_LDADD = $(api_ldadd)
 tests_api_test_cancel_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=oi_run_check
-check_suites += tests/api/test_statuses
-tests_api_test_statuses_SOURCES = tests/api/test_statuses.c $(api_help) $(interpose)
-tests_api_test_statuses_CPPFLAGS = $(check_cppflags)
-tests_api_test_statuses_LDADD = $(api_ldadd)
-tests_api_test_statuses_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
+check_suites += tests/api/test_contract
+tests_api_test_contract_SOURCES = tests/api/test_contract.c $(api_help) $(interpose)
+tests_api_test_contract_CPPFLAGS = $(check_cppflags)
+tests_api_test_contract_LDADD = $(api_ldadd)
+tests_api_test_contract_LDFLAGS = $(AM_LDFLAGS) $(interpose_ldflags)
 endif
 check_suites += tests/api/test_values
 tests_api_test_values_SOURCES = tests/api/test_values.c tests/support/little_model.c tests/support/little_model.h

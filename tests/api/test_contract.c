@@ -117,7 +117,7 @@ START_TEST(every_way_of_loading)
                                                                                                           load_reader, open_context};
     int how = loads[_i].how;
     little_bytes bytes = bytes_of(loads[_i].text, how);
-    source s = {&bytes, "/tmp/onnx_infer_statuses.XXXXXX"};
+    source s = {&bytes, "/tmp/onnx_infer_contract.XXXXXX"};
     int fd = mkstemp(s.path);
     ck_assert(fd >= 0 && write(fd, bytes.at, bytes.n) == (ssize_t)bytes.n);
     close(fd);
@@ -254,7 +254,7 @@ END_TEST
 
 START_TEST(opening_by_an_input_that_is_not_there)
 {
-    source s = {NULL, "/tmp/onnx_infer_statuses.XXXXXX"};
+    source s = {NULL, "/tmp/onnx_infer_contract.XXXXXX"};
     little_bytes bytes = bytes_of(loads[0].text, 0);
     int fd = mkstemp(s.path);
     onnx_infer_options *o = help_options(2, 1);
@@ -800,7 +800,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("statuses");
+    Suite *s = suite_create("contract");
     TCase *t = tcase_create("all");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, every_way_of_loading, 0, sizeof loads / sizeof *loads);
