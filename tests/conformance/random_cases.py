@@ -131,7 +131,7 @@ class Case:
 @generator
 def unary(d):
     case, op = Case(d), d.turn(*UNARY)
-    value = d.values(d.shape(0, 5), d.pick("float32", "float32", "float32", "float64") if op not in ("Mish", "Gelu", "Selu", "HardSwish") else "float32")
+    value = d.values(d.shape(0, 5), d.pick("float32", "float32", "float32", "float64") if op not in ("Elu", "Mish", "Gelu", "Selu", "HardSwish") else "float32")
     if op in ("Sqrt", "Log"):
         value = np.abs(value) + value.dtype.type(0.01)
     return case.output(case.node(op, case.input(value * value.dtype.type(4))))
