@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { MAX_IN = OI_PACK_MAX_IN, MAX_TEXT = OI_PACK_MAX_TEXT };
+enum { MAX_IN = OI_PACK_MAX_IN, MAX_TEXT = OI_PACK_MAX_TEXT, LONGEST_STRING = 40 };
 
 typedef struct {
     const oi_op *op;
@@ -21,7 +21,10 @@ struct oi_pack_cache {
     oi_pack_source source[OI_PACK_MAX_SOURCES];
     size_t nsource;
     oi_pack_store *store;
-    size_t found, made;
+    size_t found;
+    bool keeps;
+    oi_packed **kept; /* what was made for later processes; told by keys, so that inputs may go */
+    size_t nkept, kept_cap;
 };
 
 oi_status oi_pack_cache_create(const oi_alloc *a, oi_pack_cache **out)
@@ -54,16 +57,35 @@ void oi_pack_cache_destroy(oi_pack_cache *c)
     oi_alloc alloc = c->alloc;
     for (size_t i = 0; i < c->n; i++)
         free_entry(&alloc, c->entry[i]);
+    for (size_t i = 0; i < c->nkept; i++) {
+        oi_tensor_clear(&c->kept[i]->result);
+        oi_free_mem(&alloc, c->kept[i]);
+    }
+    oi_free_mem(&alloc, c->kept);
     oi_pack_store_close(c->store);
     pthread_mutex_destroy(&c->lock);
     oi_free_mem(&alloc, c->entry);
     oi_free_mem(&alloc, c);
 }
 
+/* The text of the attributes says all of them: no tensors, no long texts. */
+static bool is_told_by_text(const oi_node *n)
+{
+    for (const oi_attr_spec *s = n->op->attrs; s && s->name && n->attr; s++) {
+        const void *at = (const char *)n->attr + s->offset;
+        const char *text = s->type == OI_ATTR_STRING ? *(const char *const *)at : NULL;
+        if (text ? strlen(text) > LONGEST_STRING
+                 : s->type != OI_ATTR_INT && s->type != OI_ATTR_ENUM && s->type != OI_ATTR_FLOAT && s->type != OI_ATTR_INTS &&
+                       s->type != OI_ATTR_FLOATS && !oi_attr_is_default(s, at))
+            return false;
+    }
+    return true;
+}
+
 /* The node's attributes as text and its inputs; false where the node is not for the cache. */
 static bool describe(const oi_graph *g, const oi_node *n, char *attr, const oi_tensor **in)
 {
-    if (n->nin > MAX_IN || n->nout != 1 || !n->nin)
+    if (n->nin > MAX_IN || n->nout != 1 || !n->nin || !is_told_by_text(n))
         return false;
     for (uint32_t i = 0; i < n->nin; i++) {
         in[i] = n->in[i] == OI_NONE ? NULL : g->value[n->in[i]].fact.konst;
@@ -101,17 +123,21 @@ bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, o
             found = true;
         }
     }
+    pthread_mutex_unlock(&c->lock);
     if (!found && c->store) {
         const oi_pack_item item = {n->op, attr, in, n->nin};
-        found = oi_pack_store_find(c->store, c->source, c->nsource, &item, out);
+        oi_pack_key key;
+        found = oi_pack_key_make(&key, c->store, c->source, c->nsource, &item) && oi_pack_store_find(c->store, &key, out);
+        pthread_mutex_lock(&c->lock);
         c->found += found;
+        pthread_mutex_unlock(&c->lock);
     }
-    pthread_mutex_unlock(&c->lock);
     return found;
 }
 
-void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store)
+void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store, bool keeps)
 {
+    c->keeps = keeps;
     c->nsource = nsource < OI_PACK_MAX_SOURCES ? nsource : OI_PACK_MAX_SOURCES;
     memcpy(c->source, source, c->nsource * sizeof *source);
     c->store = store;
@@ -121,36 +147,15 @@ void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made)
 {
     pthread_mutex_lock(&c->lock);
     *found = c->found;
-    *made = c->made;
+    *made = c->nkept;
     pthread_mutex_unlock(&c->lock);
-}
-
-static oi_status save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes)
-{
-    const oi_alloc *a = &c->alloc;
-    oi_pack_item *item = oi_alloc_array(a, c->n + 1, sizeof *item);
-    const oi_tensor **result = oi_alloc_array(a, c->n + 1, sizeof *result);
-    const oi_tensor **in = oi_alloc_array(a, (c->n + 1) * MAX_IN, sizeof *in);
-    oi_status st = item && result && in ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
-    for (size_t i = 0; st == ONNX_INFER_OK && i < c->n; i++) {
-        const entry *e = c->entry[i];
-        for (uint32_t k = 0; k < e->nin; k++)
-            in[i * MAX_IN + k] = &e->in[k];
-        item[i] = (oi_pack_item){e->op, e->attr, in + i * MAX_IN, e->nin};
-        result[i] = &e->result;
-    }
-    if (st == ONNX_INFER_OK)
-        st = oi_pack_store_write(a, w, key, model, model_bytes, c->store, c->source, c->nsource, c->n, item, result);
-    oi_free_mem(a, item);
-    oi_free_mem(a, result);
-    oi_free_mem(a, in);
-    return st;
 }
 
 oi_status oi_pack_cache_save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes)
 {
     pthread_mutex_lock(&c->lock);
-    oi_status st = save(c, w, key, model, model_bytes);
+    oi_status st = oi_pack_store_write(&c->alloc, w, key, model, model_bytes, c->store, c->nkept,
+                                       (const oi_packed *const *)c->kept);
     pthread_mutex_unlock(&c->lock);
     return st;
 }
@@ -189,12 +194,48 @@ static oi_status add(oi_pack_cache *c, entry *e)
     return ONNX_INFER_OK;
 }
 
+static oi_status push_kept(oi_pack_cache *c, oi_packed *made)
+{
+    if (c->nkept == c->kept_cap) {
+        size_t cap = c->kept_cap ? 2 * c->kept_cap : 64;
+        oi_packed **grown = cap < SIZE_MAX / sizeof *grown ? oi_realloc_mem(&c->alloc, c->kept, cap * sizeof *grown) : NULL;
+        if (!grown)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        c->kept = grown;
+        c->kept_cap = cap;
+    }
+    c->kept[c->nkept++] = made;
+    return ONNX_INFER_OK;
+}
+
+static oi_status keep(oi_pack_cache *c, const oi_pack_item *item, const oi_tensor *result)
+{
+    oi_packed *made = oi_alloc_mem(&c->alloc, sizeof *made);
+    if (!made)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    if (!oi_pack_key_make(&made->key, c->store, c->source, c->nsource, item)) {
+        oi_free_mem(&c->alloc, made);
+        return ONNX_INFER_OK;
+    }
+    oi_tensor_share(&made->result, result);
+    pthread_mutex_lock(&c->lock);
+    oi_status st = push_kept(c, made);
+    pthread_mutex_unlock(&c->lock);
+    if (st != ONNX_INFER_OK) {
+        oi_tensor_clear(&made->result);
+        oi_free_mem(&c->alloc, made);
+    }
+    return st;
+}
+
 oi_status oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *n, const oi_tensor *result)
 {
     const oi_tensor *in[MAX_IN];
     char attr[MAX_TEXT];
     if (!result->buf || !describe(g, n, attr, in))
         return ONNX_INFER_OK;
+    if (c->keeps)
+        OI_TRY(keep(c, &(oi_pack_item){n->op, attr, in, n->nin}, result));
     for (uint32_t i = 0; i < n->nin; i++) {
         if (oi_buffer_is_unique(in[i]->buf))
             return ONNX_INFER_OK;
@@ -209,7 +250,6 @@ oi_status oi_pack_cache_add(oi_pack_cache *c, const oi_graph *g, const oi_node *
         oi_tensor_share(&e->in[i], in[i]);
     oi_tensor_share(&e->result, result);
     pthread_mutex_lock(&c->lock);
-    c->made++;
     oi_status st = add(c, e);
     pthread_mutex_unlock(&c->lock);
     return st;

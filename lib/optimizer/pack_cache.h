@@ -9,8 +9,9 @@ typedef struct oi_pack_cache oi_pack_cache;
 oi_status oi_pack_cache_create(const oi_alloc *a, oi_pack_cache **out);
 void oi_pack_cache_destroy(oi_pack_cache *c); /* accepts NULL */
 
-/* Before it is used: where constants of the model lie, and what an earlier process has packed (taken over; may be NULL). */
-void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store);
+/* Before it is used: where constants of the model lie, and what an earlier process has packed (taken over; may be NULL).
+ * `keeps`: what is made here is for later processes too. */
+void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store, bool keeps);
 /* How many results were found in the store, and how many had to be made. */
 void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made);
 /* Writes all that the store had and the cache has now. */

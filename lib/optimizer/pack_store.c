@@ -19,20 +19,7 @@ typedef struct {
 enum { IN_CONTENT = -1 };
 
 typedef struct {
-    int64_t source; /* index, or IN_CONTENT */
-    uint64_t at, bytes;
-    oi_hash content;
-    int64_t dtype, rank, dim[OI_MAX_RANK];
-} input_key;
-
-typedef struct {
-    char op[64], attr[OI_PACK_MAX_TEXT];
-    uint64_t nin;
-    input_key in[OI_PACK_MAX_IN];
-} item_key;
-
-typedef struct {
-    item_key key;
+    oi_pack_key key;
     int64_t dtype, rank, dim[OI_MAX_RANK];
     uint64_t at, bytes;
     oi_hash content;
@@ -141,15 +128,27 @@ size_t oi_pack_store_count(const oi_pack_store *s)
 
 /* --- keys ------------------------------------------------------------------------------------------------------------ */
 
-static void key_input(input_key *k, const oi_pack_source *source, size_t nsource, const oi_tensor *t)
+/* The hash of a constant that is one of the store's own is in the table already. */
+static const entry *own_entry(const oi_pack_store *s, const oi_tensor *t)
 {
+    const uint8_t *p = t->data;
+    for (uint64_t i = 0; s && p >= s->data && p < s->data + s->head.size && i < s->head.n; i++) {
+        if (s->data + s->at[i].at == p && s->at[i].bytes == t->bytes)
+            return &s->at[i];
+    }
+    return NULL;
+}
+
+static void key_input(oi_pack_input *k, const oi_pack_store *s, const oi_pack_source *source, size_t nsource, const oi_tensor *t)
+{
+    const entry *own = own_entry(s, t);
     const uint8_t *p = t->data;
     k->source = IN_CONTENT;
     k->bytes = t->bytes;
     k->dtype = t->dtype;
     k->rank = t->rank;
     memcpy(k->dim, t->dim, (size_t)t->rank * sizeof *t->dim);
-    for (size_t i = 0; i < nsource; i++) {
+    for (size_t i = 0; i < nsource && !own; i++) {
         const uint8_t *from = source[i].data;
         if (p < from || p > from + source[i].size || t->bytes > (size_t)(from + source[i].size - p))
             continue;
@@ -157,10 +156,11 @@ static void key_input(input_key *k, const oi_pack_source *source, size_t nsource
         k->at = (uint64_t)(p - from);
         return;
     }
-    k->content = oi_hash_bytes(p, t->bytes);
+    k->content = own ? own->content : oi_hash_bytes(p, t->bytes);
 }
 
-static bool make_key(item_key *k, const oi_pack_source *source, size_t nsource, const oi_pack_item *item)
+bool oi_pack_key_make(oi_pack_key *k, const oi_pack_store *s, const oi_pack_source *source, size_t nsource,
+                      const oi_pack_item *item)
 {
     memset(k, 0, sizeof *k);
     if (item->nin > OI_PACK_MAX_IN || strlen(item->op->name) >= sizeof k->op || strlen(item->attr) >= sizeof k->attr)
@@ -169,19 +169,15 @@ static bool make_key(item_key *k, const oi_pack_source *source, size_t nsource, 
     strcpy(k->attr, item->attr);
     k->nin = item->nin;
     for (uint32_t i = 0; i < item->nin; i++)
-        key_input(&k->in[i], source, nsource, item->in[i]);
+        key_input(&k->in[i], s, source, nsource, item->in[i]);
     return true;
 }
 
-bool oi_pack_store_find(const oi_pack_store *s, const oi_pack_source *source, size_t nsource, const oi_pack_item *item,
-                        oi_tensor *out)
+bool oi_pack_store_find(const oi_pack_store *s, const oi_pack_key *key, oi_tensor *out)
 {
-    item_key k;
-    if (!s || !s->head.n || !make_key(&k, source, nsource, item))
-        return false;
-    for (uint64_t i = 0; i < s->head.n; i++) {
+    for (uint64_t i = 0; s && i < s->head.n; i++) {
         const entry *e = &s->at[i];
-        if (memcmp(&e->key, &k, sizeof k) || oi_tensor_describe(out, (oi_dtype)e->dtype, (int32_t)e->rank, e->dim))
+        if (memcmp(&e->key, key, sizeof *key) || oi_tensor_describe(out, (oi_dtype)e->dtype, (int32_t)e->rank, e->dim))
             continue;
         out->data = (void *)(uintptr_t)(s->data + e->at);
         out->buf = oi_buffer_retain(s->buf);
@@ -198,7 +194,7 @@ typedef struct {
     size_t n;
 } table;
 
-static void add(table *t, const item_key *key, const oi_tensor *result)
+static void add(table *t, const oi_pack_key *key, const oi_tensor *result)
 {
     entry *e = &t->e[t->n];
     for (size_t i = 0; i < t->n; i++) {
@@ -253,8 +249,7 @@ static oi_status put(const oi_writer *w, oi_hash key, const void *model, size_t 
 }
 
 oi_status oi_pack_store_write(const oi_alloc *a, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes,
-                              const oi_pack_store *old, const oi_pack_source *source, size_t nsource, size_t n,
-                              const oi_pack_item *item, const oi_tensor *const *result)
+                              const oi_pack_store *old, size_t n, const oi_packed *const *packed)
 {
     size_t most = n + oi_pack_store_count(old);
     table t = {oi_alloc_array(a, most + 1, sizeof *t.e), oi_alloc_array(a, most + 1, sizeof *t.data), 0};
@@ -263,11 +258,8 @@ oi_status oi_pack_store_write(const oi_alloc *a, const oi_writer *w, oi_hash key
         t.e[t.n] = old->at[i];
         t.data[t.n++] = old->data + old->at[i].at;
     }
-    for (size_t i = 0; st == ONNX_INFER_OK && i < n; i++) {
-        item_key k;
-        if (make_key(&k, source, nsource, &item[i]))
-            add(&t, &k, result[i]);
-    }
+    for (size_t i = 0; st == ONNX_INFER_OK && i < n; i++)
+        add(&t, &packed[i]->key, &packed[i]->result);
     if (st == ONNX_INFER_OK)
         st = put(w, key, model ? model : "", model_bytes, &t);
     oi_free_mem(a, t.e);

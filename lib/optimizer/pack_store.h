@@ -44,13 +44,35 @@ typedef struct {
     uint32_t nin;
 } oi_pack_item;
 
-/* A reference in *out. Any thread. */
-bool oi_pack_store_find(const oi_pack_store *s, const oi_pack_source *source, size_t nsource, const oi_pack_item *item,
-                        oi_tensor *out);
+/* An input of an item: its place in a source, or its content. */
+typedef struct {
+    int64_t source; /* index, or -1 */
+    uint64_t at, bytes;
+    oi_hash content;
+    int64_t dtype, rank, dim[OI_MAX_RANK];
+} oi_pack_input;
 
-/* Writes a file: the model (may be NULL), what is in `old` (may be NULL), and the items with their results. */
+/* Equal bytes: the same constant. */
+typedef struct {
+    char op[64], attr[OI_PACK_MAX_TEXT];
+    uint64_t nin;
+    oi_pack_input in[OI_PACK_MAX_IN];
+} oi_pack_key;
+
+/* False where the item cannot be told by a key. Reads inputs that lie in no source, and are none of the store's own (which may be
+ * NULL). Any thread. */
+bool oi_pack_key_make(oi_pack_key *k, const oi_pack_store *s, const oi_pack_source *source, size_t nsource,
+                      const oi_pack_item *item);
+/* A reference in *out. Any thread; `s` may be NULL. */
+bool oi_pack_store_find(const oi_pack_store *s, const oi_pack_key *key, oi_tensor *out);
+
+typedef struct {
+    oi_pack_key key;
+    oi_tensor result;
+} oi_packed;
+
+/* Writes a file: the model (may be NULL), what is in `old` (may be NULL), and n constants more. */
 oi_status oi_pack_store_write(const oi_alloc *a, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes,
-                              const oi_pack_store *old, const oi_pack_source *source, size_t nsource, size_t n,
-                              const oi_pack_item *item, const oi_tensor *const *result);
+                              const oi_pack_store *old, size_t n, const oi_packed *const *packed);
 
 #endif

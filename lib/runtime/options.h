@@ -46,6 +46,7 @@ struct onnx_infer_options {
     char **output;          /* NULL: the file's own */
     size_t noutput;
     char *cache_dir;        /* NULL: none */
+    bool keep_packs;        /* what is packed is going to be saved */
     oi_pool *pool;          /* NULL: one of `threads` threads is made */
     const onnx_infer_cancel *cancel;
 };

@@ -47,7 +47,7 @@ oi_status oi_plan_file_attach(onnx_infer_plan *p, const onnx_infer_options *o, o
 {
     oi_pack_source source[OI_PACK_MAX_SOURCES];
     size_t n = list_sources(p->model, source);
-    oi_pack_cache_use(p->engine.target.packs, source, n, store);
+    oi_pack_cache_use(p->engine.target.packs, source, n, store, store != NULL || o->keep_packs);
     if (store || !o->cache_dir || p->engine.stage != OI_STAGE_LOWERED || p->model->file->nsource > OI_PACK_MAX_SOURCES)
         return ONNX_INFER_OK;
     size_t most = strlen(o->cache_dir) + 80;
@@ -57,7 +57,7 @@ oi_status oi_plan_file_attach(onnx_infer_plan *p, const onnx_infer_options *o, o
     p->cache_key = make_key(&p->engine.target, oi_model_hash(p->model));
     snprintf(p->cache_path, most, "%s/%016llx%016llx.onnx_infer", o->cache_dir, (unsigned long long)p->cache_key.high,
              (unsigned long long)p->cache_key.low);
-    oi_pack_cache_use(p->engine.target.packs, source, n, open_cached(p));
+    oi_pack_cache_use(p->engine.target.packs, source, n, open_cached(p), true);
     return ONNX_INFER_OK;
 }
 
@@ -126,6 +126,7 @@ static oi_status options_of(const onnx_infer_plan *p, onnx_infer_options *o)
     o->level = (int32_t)(p->engine.stage - OI_STAGE_TYPED);
     o->isa = p->engine.target.isa;
     o->threads = 1;
+    o->keep_packs = true;
     o->ops = oi_custom_ops_retain(p->model->ops);
     for (uint32_t i = 0; i < f->ninput; i++) {
         const oi_fact *fact = &p->input[i];
