@@ -270,6 +270,111 @@ START_TEST(opening_by_an_input_that_is_not_there)
 }
 END_TEST
 
+/* --- plans in files -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *at;
+    size_t n;
+} saved;
+
+static int save_bytes(void *user, const void *p, size_t n)
+{
+    saved *s = user;
+    s->at = realloc(s->at, s->n + n);
+    memcpy(s->at + s->n, p, n);
+    s->n += n;
+    return 0;
+}
+
+static int64_t saved_size(void *user)
+{
+    return (int64_t)((saved *)user)->n;
+}
+
+static int64_t saved_read(void *user, uint64_t offset, void *to, size_t n)
+{
+    memcpy(to, ((saved *)user)->at + offset, n);
+    return (int64_t)n;
+}
+
+static onnx_infer_status not_run(void *kernel, onnx_infer_op_context *x)
+{
+    (void)kernel;
+    return onnx_infer_op_fail(x, ONNX_INFER_E_BACKEND, "not to be run");
+}
+
+START_TEST(saved_plans)
+{
+    saved s = {NULL, 0};
+    onnx_infer_writer w = {sizeof w, &s, save_bytes};
+    onnx_infer_reader r = {.struct_size = sizeof r, .user = &s, .size = saved_size, .read_at = saved_read};
+    const onnx_infer_op_def ours = {.struct_size = sizeof ours, .domain = "ours", .name = "Op", .compute = not_run,
+                                    .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1};
+    little_bytes g = little_graph("in x float Nx2\na = Relu(x)\ny = ours::Op(a)\nout y float ?", NULL);
+    little_bytes bytes = little_model_with(&g, "ours", 1);
+    onnx_infer_options *with = help_options(2, 1), *o;
+    onnx_infer_model *m;
+    onnx_infer_plan *p;
+    onnx_infer_cancel *cancel;
+    OK(onnx_infer_options_add_op(with, &ours));
+    OK(onnx_infer_model_load_memory(bytes.at, bytes.n, NULL, NULL, with, &m));
+    OK(onnx_infer_plan_create(m, with, &p));
+    OK(onnx_infer_plan_save(p, &w));
+    onnx_infer_plan_release(p);
+    onnx_infer_model_release(m);
+    FAILS(onnx_infer_plan_load(&r, NULL, &p), ONNX_INFER_E_UNSUPPORTED_OP);
+    OK(onnx_infer_plan_load(&r, with, &p));
+    onnx_infer_plan_release(p);
+    OK(onnx_infer_cancel_create(&cancel));
+    onnx_infer_cancel_fire(cancel);
+    OK(onnx_infer_options_set_cancel(with, cancel));
+    FAILS(onnx_infer_plan_load(&r, with, &p), ONNX_INFER_E_CANCELLED);
+    OK(onnx_infer_options_set_cancel(with, NULL));
+    OK(onnx_infer_options_set_input_shape(with, "x", 1, two));
+    FAILS(onnx_infer_plan_load(&r, with, &p), ONNX_INFER_E_SHAPE_MISMATCH);
+    ck_assert_ptr_null(p);
+    o = help_options(2, 1);
+    OK(onnx_infer_options_add_op(o, &ours));
+    OK(onnx_infer_options_set_limit(o, "nodes", 1));
+    FAILS(onnx_infer_plan_load(&r, o, &p), ONNX_INFER_E_LIMIT);
+    onnx_infer_options_free(o);
+    onnx_infer_options_free(with);
+    onnx_infer_cancel_free(cancel);
+    little_free(&bytes);
+    little_free(&g);
+    free(s.at);
+}
+END_TEST
+
+/* Weights of 2 GiB: a hole in a file. */
+START_TEST(plans_too_large_to_save)
+{
+    char folder[] = "/tmp/onnx_infer_contract.XXXXXX", path[100], data[100];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    snprintf(data, sizeof data, "%s/w.bin", folder);
+    little_bytes bytes = bytes_of("in k int64 1\nhole w float 536870912 w.bin\ny = Gather(w, k)\nout y float 1", 0);
+    FILE *f = fopen(path, "wb"), *hole = fopen(data, "wb");
+    ck_assert(f && hole && fwrite(bytes.at, 1, bytes.n, f) == bytes.n && !ftruncate(fileno(hole), (off_t)2 << 30));
+    fclose(hole);
+    fclose(f);
+    saved s = {NULL, 0};
+    onnx_infer_writer w = {sizeof w, &s, save_bytes};
+    onnx_infer_model *m;
+    onnx_infer_plan *p;
+    OK(onnx_infer_model_load_file(path, NULL, &m));
+    OK(onnx_infer_plan_create(m, NULL, &p));
+    FAILS(onnx_infer_plan_save(p, &w), ONNX_INFER_E_LIMIT);
+    onnx_infer_plan_release(p);
+    onnx_infer_model_release(m);
+    unlink(data);
+    unlink(path);
+    rmdir(folder);
+    little_free(&bytes);
+    free(s.at);
+}
+END_TEST
+
 /* --- running --------------------------------------------------------------------------------------------------------- */
 
 enum { RUN, NAMED, BY_PLAN, BOUND, ASYNC, WAYS };
@@ -766,6 +871,7 @@ START_TEST(nothing_left)
     EMPTY(onnx_infer_options_set_symbol(o, "N", 1));
     EMPTY(onnx_infer_options_set_symbol_range(o, "M", 1, 2, 3));
     EMPTY(onnx_infer_options_set_input_shape(o, "x", 1, two));
+    EMPTY(onnx_infer_options_set_cache_dir(o, "/tmp"));
     EMPTY(onnx_infer_run_options_create(&ro));
     EMPTY(onnx_infer_cancel_create(&cancel));
     EMPTY(onnx_infer_profile_create(&profile));
@@ -806,6 +912,8 @@ int main(void)
     tcase_add_loop_test(t, every_way_of_loading, 0, sizeof loads / sizeof *loads);
     tcase_add_test(t, files_that_are_not_there);
     tcase_add_test(t, plans);
+    tcase_add_test(t, saved_plans);
+    tcase_add_test(t, plans_too_large_to_save);
     tcase_add_test(t, opening_by_an_input_that_is_not_there);
     tcase_add_loop_test(t, every_way_of_running, 0, sizeof runs / sizeof *runs);
     tcase_add_test(t, wrong_runs);
