@@ -43,6 +43,7 @@ static size_t place(const oi_attention_shape *s, const oi_attention_view *v, siz
     return at;
 }
 
+/* In double, but for what is added to scores: beside a large fill a float keeps nothing of it, as in the graph. */
 static void reference(const oi_attention_shape *s, const oi_attention_args *a, size_t member, size_t row, double *p, double *y)
 {
     double max = -INFINITY, sum = 0;
@@ -56,7 +57,7 @@ static void reference(const oi_attention_shape *s, const oi_attention_args *a, s
         for (int m = 0; m < OI_ATTENTION_MASKS; m++) {
             const oi_attention_mask *k = &s->mask[m];
             if (k->kind == OI_MASK_ADD)
-                x += (double)((const float *)a->mask[m])[place(s, &k->at, member, row, j)];
+                x = (double)((float)x + ((const float *)a->mask[m])[place(s, &k->at, member, row, j)]);
             else if (k->kind != OI_MASK_NONE &&
                      (((const uint8_t *)a->mask[m])[place(s, &k->at, member, row, j)] != 0) == (k->kind == OI_MASK_DROP))
                 x = (double)k->fill;
