@@ -210,6 +210,59 @@ START_TEST(custom_operators_and_subgraphs)
 }
 END_TEST
 
+static int stop(void *user, size_t done, size_t total)
+{
+    (void)user;
+    (void)done;
+    (void)total;
+    return 1;
+}
+
+static int64_t plan_size(void *user)
+{
+    return (int64_t)((sink *)user)->n;
+}
+
+static int64_t plan_read(void *user, uint64_t at, void *to, size_t n)
+{
+    memcpy(to, ((sink *)user)->at + at, n);
+    return (int64_t)n;
+}
+
+START_TEST(saved_plans_need_what_they_were_made_with)
+{
+    const onnx_infer_op_def def = {.struct_size = sizeof def, .domain = "test.ops", .name = "Own", .infer = keep_type, .compute = compute};
+    onnx_infer_options *o, *bad;
+    onnx_infer_plan *p, *loaded;
+    sink s = {0};
+    const onnx_infer_writer w = writer(&s);
+    const onnx_infer_reader r = {sizeof r, &s, plan_size, plan_read, NULL, NULL, NULL};
+    OK(onnx_infer_options_create(&o));
+    OK(onnx_infer_options_add_op(o, &def));
+    onnx_infer_model *m = load("in x float 3\ny = test.ops::Own(x) i=5 f=[1.5,2.5] s='word' t=<t;float;2;8;9>\nz = Relu(y)\nout z float 3", o);
+    OK(onnx_infer_plan_create(m, o, &p));
+    OK(onnx_infer_plan_save(p, &w));
+    OK(onnx_infer_plan_load(&r, o, &loaded));
+    onnx_infer_plan_release(loaded);
+    ck_assert_int_eq(onnx_infer_plan_load(&r, NULL, &loaded), ONNX_INFER_E_UNSUPPORTED_OP);
+    OK(onnx_infer_options_set_progress(o, stop, NULL));
+    ck_assert_int_eq(onnx_infer_plan_load(&r, o, &loaded), ONNX_INFER_E_CANCELLED);
+    OK(onnx_infer_options_set_progress(o, NULL, NULL));
+    OK(onnx_infer_options_set_input_shape(o, "x", 1, (int64_t[]){4}));
+    ck_assert_int_eq(onnx_infer_plan_load(&r, o, &loaded), ONNX_INFER_E_SHAPE_MISMATCH);
+    OK(onnx_infer_options_create(&bad));
+    OK(onnx_infer_options_add_op(bad, &def));
+    OK(onnx_infer_options_set_limit(bad, "nodes", 1));
+    ck_assert_int_eq(onnx_infer_plan_load(&r, bad, &loaded), ONNX_INFER_E_LIMIT);
+    ck_assert_ptr_null(loaded);
+    onnx_infer_options_free(bad);
+    onnx_infer_plan_release(p);
+    onnx_infer_model_release(m);
+    onnx_infer_options_free(o);
+    free(s.at);
+}
+END_TEST
+
 static const char *conv_net(void)
 {
     static char path[1000];
@@ -279,7 +332,7 @@ END_TEST
 START_TEST(too_large_for_one_file)
 {
     char folder[] = "/tmp/onnx_infer_save_XXXXXX", path[64], data[64];
-    little_bytes g = little_graph("in x float 1\nhole w float 600000000 w.bin\ny = Mul(x, w)\nout y float 600000000", NULL);
+    little_bytes g = little_graph("in x float N\nhole w float 600000000 w.bin\ny = Mul(x, w)\nout y float ?", NULL);
     little_bytes bytes = little_model(&g);
     onnx_infer_model *m;
     sink s = {0};
@@ -293,6 +346,10 @@ START_TEST(too_large_for_one_file)
     ck_assert(fd >= 0 && !ftruncate(fd, (off_t)600000000 * 4) && !close(fd));
     OK(onnx_infer_model_load_file(path, NULL, &m));
     ck_assert_int_eq(onnx_infer_model_save_onnx(m, NULL, &w, NULL, NULL), ONNX_INFER_E_LIMIT);
+    onnx_infer_plan *p;
+    OK(onnx_infer_plan_create(m, NULL, &p));
+    ck_assert_int_eq(onnx_infer_plan_save(p, &w), ONNX_INFER_E_LIMIT);
+    onnx_infer_plan_release(p);
     onnx_infer_model_release(m);
     remove(path);
     remove(data);
@@ -404,6 +461,7 @@ int main(void)
     tcase_add_loop_test(t, comes_back_the_same, 0, 3);
     tcase_add_test(t, sizes_are_fixed);
     tcase_add_test(t, custom_operators_and_subgraphs);
+    tcase_add_test(t, saved_plans_need_what_they_were_made_with);
     tcase_add_test(t, weights_beside_the_model);
     tcase_add_test(t, to_a_file);
     tcase_add_test(t, too_large_for_one_file);

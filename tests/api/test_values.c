@@ -458,6 +458,7 @@ START_TEST(options_without_memory)
     EVERY_ALLOCATION(onnx_infer_options_set_input_shape(o, "x", 1, (int64_t[]){1}), (void)0);
     EVERY_ALLOCATION(onnx_infer_options_add_op(o, &def), (void)0);
     EVERY_ALLOCATION(onnx_infer_options_set(o, "symbol.text", "4"), (void)0);
+    EVERY_ALLOCATION(onnx_infer_options_set_cache_dir(o, "/tmp"), (void)0);
     EVERY_ALLOCATION(onnx_infer_options_add_external(o, "file", "bytes", 5, NULL, NULL), (void)0);
     freed = 0;
     EVERY_ALLOCATION(onnx_infer_options_add_external(o, "other", "bytes", 5, count_free, &freed), (void)0);
