@@ -23,7 +23,7 @@ import schemas
 FILE = harness.ROOT / "docs" / "operators.md"
 ORDER = ["float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
          "string", "complex64", "complex128", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "float8e8m0",
-         "float4e2m1", "int4", "uint4", "int2", "uint2"]
+         "float4e2m1", "float6e2m3", "float6e3m2", "int4", "uint4", "int2", "uint2"]
 GROUPS = [("integers", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]),
           ("floats", ["float32", "float64", "float16", "bfloat16"]),
           ("8-bit floats", ["float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"]),
@@ -58,7 +58,7 @@ def listed(names):
         if left >= set(members):
             words.append(group)
             left -= set(members)
-    return ", ".join(words + sorted(left, key=lambda name: ORDER.index(name) if name in ORDER else 99))
+    return ", ".join(words + sorted(left, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)))
 
 
 def schema_types(schema):
