@@ -115,10 +115,12 @@ def forms(path, model):
     """The case's model, and the same with all inputs but the first as weights, as networks have them."""
     yield model.SerializeToString()
     data = path.parent / "test_data_set_0"
-    if len(model.graph.input) < 2 or not all(port.type.HasField("tensor_type") for port in model.graph.input):
+    files = [data / f"input_{k}.pb" for k in range(len(model.graph.input))]
+    tensors = all(port.type.HasField("tensor_type") for port in model.graph.input)
+    if len(files) < 2 or not tensors or not all(file.is_file() for file in files):
         return
-    for k, port in list(enumerate(model.graph.input))[1:]:
-        weight = onnx.load_tensor(data / f"input_{k}.pb")
+    for file, port in list(zip(files, model.graph.input))[1:]:
+        weight = onnx.load_tensor(file)
         weight.name = port.name
         model.graph.initializer.append(weight)
     del model.graph.input[1:]
