@@ -18,9 +18,10 @@ typedef struct {
     oi_arena *scratch;
     oi_node_id *order;
     uint32_t n;
-    uint32_t *rank;  /* of each node in the order */
-    uint8_t *fits;   /* of each node: 0 not looked at, 1 no, 2 yes */
-    uint32_t *group; /* of each node: the group that it is in, 0 none */
+    uint32_t *rank;     /* of each node in the order */
+    uint8_t *fits;      /* of each node: 0 not looked at, 1 no, 2 yes */
+    uint32_t *group;    /* of each node: the group that it is in, 0 none */
+    oi_value_id *map;   /* of each value of the group that is copied: its copy */
     oi_node_id member[MOST_NODES];
     uint32_t nmember;
     oi_value_id input[MOST_INPUTS];
@@ -169,19 +170,31 @@ static bool list_inputs(fuser *f, uint32_t group)
 
 /* --- the rewrite ------------------------------------------------------------------------------------------------------------ */
 
-static oi_status copy_members(fuser *f, oi_graph *body, oi_value_id *map, uint32_t group)
+/* Members in topological order; there are few. */
+static void sort_members(fuser *f)
+{
+    for (uint32_t i = 1; i < f->nmember; i++) {
+        oi_node_id id = f->member[i];
+        uint32_t at = i;
+        for (; at > 0 && f->rank[f->member[at - 1]] > f->rank[id]; at--)
+            f->member[at] = f->member[at - 1];
+        f->member[at] = id;
+    }
+}
+
+static oi_status copy_members(fuser *f, oi_graph *body)
 {
     oi_graph *g = f->g;
+    oi_value_id *map = f->map;
     for (uint32_t i = 0; i < f->ninput; i++) {
         oi_fact fact = g->value[f->input[i]].fact;
         fact.konst = NULL;
         OI_TRY(oi_graph_add_input(body, g->value[f->input[i]].name, &fact, &map[f->input[i]]));
     }
-    for (uint32_t k = 0; k < f->n; k++) { /* in topological order */
-        const oi_node n = g->node[f->order[k]];
+    sort_members(f);
+    for (uint32_t k = 0; k < f->nmember; k++) {
+        const oi_node n = g->node[f->member[k]];
         oi_value_id in[OI_STEP_MAX_IO], out = OI_NONE;
-        if (!n.op || f->group[f->order[k]] != group)
-            continue;
         for (uint32_t i = 0; i < n.nin; i++)
             in[i] = n.in[i] == OI_NONE ? OI_NONE : map[n.in[i]];
         OI_TRY(oi_graph_add_node(body, n.op, n.name, n.attr, n.nin, in, 1, &out, 0, NULL, NULL));
@@ -207,16 +220,16 @@ static oi_status try_chain(fuser *f, const oi_node *n, bool *good)
     return status == ONNX_INFER_E_OUT_OF_MEMORY ? status : ONNX_INFER_OK;
 }
 
-static oi_status fuse(fuser *f, oi_node_id root, uint32_t group, oi_pass *p)
+static oi_status fuse(fuser *f, oi_node_id root, oi_pass *p)
 {
     oi_graph *g = f->g;
     oi_graph *body = oi_graph_create_sub(g);
-    oi_value_id *map = oi_arena_array(f->scratch, g->nvalue, sizeof *map), made = OI_NONE, old = g->node[root].out[0];
-    if (!body || !map)
+    oi_value_id made = OI_NONE, old = g->node[root].out[0];
+    if (!body)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     body->stage = OI_STAGE_LOWERED;
-    OI_TRY(copy_members(f, body, map, group));
-    OI_TRY(oi_graph_mark_output(body, map[old]));
+    OI_TRY(copy_members(f, body));
+    OI_TRY(oi_graph_mark_output(body, f->map[old]));
     const oi_sub sub = {.name = "body", .graph = body};
     oi_fact fact = g->value[old].fact;
     oi_node_id id;
@@ -248,7 +261,7 @@ static oi_status fuse_all(fuser *f, oi_pass *p)
             continue;
         OI_TRY(gather(f, id, ++group));
         if (f->nmember > 1 && list_inputs(f, group)) {
-            OI_TRY(fuse(f, id, group, p));
+            OI_TRY(fuse(f, id, p));
         } else {
             for (uint32_t m = 1; m < f->nmember; m++)
                 f->group[f->member[m]] = 0;
@@ -265,7 +278,12 @@ oi_status oi_pass_fuse_elementwise(oi_graph *g, oi_pass *p)
     uint32_t nodes = g->nnode;
     f.fits = oi_arena_array(f.scratch, 2 * (size_t)nodes + 1, sizeof *f.fits);
     f.group = oi_arena_array(f.scratch, 2 * (size_t)nodes + 1, sizeof *f.group);
-    oi_status status = f.fits && f.group ? oi_graph_order(g, &f.order, &f.n) : ONNX_INFER_E_OUT_OF_MEMORY;
+    f.rank = oi_arena_array(f.scratch, (size_t)nodes + 1, sizeof *f.rank);
+    f.map = oi_arena_array(f.scratch, (size_t)g->nvalue + nodes + 1, sizeof *f.map);
+    bool room = f.fits && f.group && f.rank && f.map;
+    oi_status status = room ? oi_graph_order(g, &f.order, &f.n) : ONNX_INFER_E_OUT_OF_MEMORY;
+    for (uint32_t k = 0; !status && k < f.n; k++)
+        f.rank[f.order[k]] = k;
     if (!status)
         status = fuse_all(&f, p);
     oi_arena_destroy(f.scratch);
