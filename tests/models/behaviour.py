@@ -307,6 +307,25 @@ def a_loop_costs_what_its_turns_cost(folder):
 
 
 @case
+def loading_is_linear_in_the_graph(folder):
+    """From file to plan with 10,000 and with 100,000 nodes: ten times as long, and leave for a busy machine."""
+    weight = numpy_helper.from_array(np.eye(8, dtype=np.float32), "w")
+    times = []
+    for count in (10_000, 100_000):
+        nodes, name = [], "x"
+        for k in range(count):
+            out = "y" if k == count - 1 else f"v{k}"
+            op, *more = (("Relu",), ("Add", "x"), ("MatMul", "w"), ("Sigmoid",), ("Softmax",))[k % 5]
+            nodes.append(helper.make_node(op, [name, *more], [out]))
+            name = out
+        model = save(folder, nodes, [value("x", TensorProto.FLOAT, (4, 8))], [value("y", TensorProto.FLOAT, (4, 8))], [weight])
+        done = [harness.run_tool("bench", model, "--threads", "1", "--seconds", "0.01", "--json") for _ in range(2)]
+        times.append(min(json.loads(works(one).out)["load_ms"] for one in done))
+    if times[1] > 20 * times[0]:
+        raise Wrong(f"10,000 nodes take {times[0]:.0f} ms, 100,000 take {times[1]:.0f} ms")
+
+
+@case
 def no_such_file(folder):
     fails(harness.run_tool("run", folder / "absent.onnx"), IO, "absent.onnx")
 
