@@ -296,7 +296,8 @@ oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id)
     const oi_graph *g = rw->g;
     const oi_node n = g->node[id];
     const oi_fact *f = oi_graph_fact(g, n.in[0]);
-    const oi_tensor *w = oi_match_const(g, n.in[1]), *bias = n.nin > 2 && n.in[2] != OI_NONE ? oi_match_const(g, n.in[2]) : NULL;
+    const oi_tensor *w = oi_graph_fact(g, n.in[1])->konst; /* as it lies: large, and seldom read here */
+    const oi_tensor *bias = n.nin > 2 && n.in[2] != OI_NONE ? oi_match_const(g, n.in[2]) : NULL;
     int32_t rank = f->shape.rank;
     oi_value_id x;
     affine a = {0};

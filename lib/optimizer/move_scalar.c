@@ -25,9 +25,9 @@ static bool takes_factor(const oi_graph *g, oi_value_id v)
         if (product)
             return oi_graph_fact(g, product->in[1])->konst != NULL;
         const oi_node *sum = oi_match_def(g, v, "Add");
-        if (sum && oi_match_const(g, sum->in[1]))
+        if (sum && oi_graph_fact(g, sum->in[1])->konst)
             v = sum->in[0];
-        else if (sum && oi_match_const(g, sum->in[0]))
+        else if (sum && oi_graph_fact(g, sum->in[0])->konst)
             v = sum->in[1];
         else if (is_mover(n))
             v = n->in[0];
@@ -60,8 +60,7 @@ static oi_status move_up(oi_rewrite *rw, oi_value_id old, oi_value_id v, double 
         return ONNX_INFER_OK;
     memcpy(in, maker.in, maker.nin * sizeof *in);
     if (oi_match_def(g, v, "MatMul")) {
-        const oi_tensor *w = oi_match_const(g, in[1]);
-        uint32_t side = w ? 1 : takes_factor(g, in[0]) ? 0 : takes_factor(g, in[1]) ? 1 : MOST;
+        uint32_t side = oi_graph_fact(g, in[1])->konst ? 1 : takes_factor(g, in[0]) ? 0 : takes_factor(g, in[1]) ? 1 : MOST;
         if (side == MOST)
             return ONNX_INFER_OK;
         in[side] = scaled(rw, in[side], factor, dtype);
