@@ -2,7 +2,9 @@
  * subgraphs, a library; every allocation failing in turn. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
 #include "support/little_model.h"
+#include "support/scarce_memory.h"
 
 #include <check.h>
 #include <dlfcn.h>
@@ -11,13 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
 
 typedef struct {
     int infer, create, compute, destroy;
@@ -599,35 +594,11 @@ START_TEST(one_plan_many_threads)
 }
 END_TEST
 
-static long left; /* allocations until one fails; below 0: none does */
-static size_t held;
-
-static void *failing_alloc(void *user, size_t size, size_t align)
-{
-    (void)user;
-    if (left >= 0 && left-- == 0)
-        return NULL;
-    void *p = NULL;
-    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, size ? size : 1))
-        return NULL;
-    held++;
-    return p;
-}
-
-static void counting_free(void *user, void *p, size_t size, size_t align)
-{
-    (void)user;
-    (void)size;
-    (void)align;
-    held -= p != NULL;
-    free(p);
-}
-
 START_TEST(every_allocation_may_fail)
 {
     counts n = {.add = 1};
     onnx_infer_op_def def = definition(&n);
-    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    const onnx_infer_allocator a = scarce_allocator();
     onnx_infer_options *o;
     OK(onnx_infer_options_create(&o));
     OK(onnx_infer_options_add_op(o, &def));
@@ -639,7 +610,7 @@ START_TEST(every_allocation_may_fail)
         onnx_infer_plan *p = NULL;
         onnx_infer_context *c = NULL;
         onnx_infer_value *x = matrix(2), *z = NULL;
-        left = fail;
+        scarce_left = fail;
         onnx_infer_status st = load(repeat_graph, o, 1, &m);
         if (!st)
             st = onnx_infer_plan_create(m, o, &p);
@@ -647,10 +618,10 @@ START_TEST(every_allocation_may_fail)
             st = onnx_infer_context_create(p, &c);
         if (!st)
             st = onnx_infer_run(c, NULL, 1, (const onnx_infer_value *const *)&x, 1, &z);
-        done = left >= 0;
+        done = scarce_left >= 0;
         ck_assert_msg(done ? st == ONNX_INFER_OK : st == ONNX_INFER_E_OUT_OF_MEMORY || st == ONNX_INFER_OK, "allocation %ld: %s: %s", fail,
                       onnx_infer_status_name(st), onnx_infer_error_message(onnx_infer_last_error()));
-        left = -1;
+        scarce_left = -1;
         if (c)
             check_repeat(c, 2, 1);
         onnx_infer_value_release(z);
@@ -658,7 +629,7 @@ START_TEST(every_allocation_may_fail)
         onnx_infer_context_free(c);
         onnx_infer_plan_release(p);
         onnx_infer_model_release(m);
-        ck_assert_uint_eq(held, 0);
+        ck_assert_uint_eq(scarce_held, 0);
         ck_assert_int_eq(n.create, n.destroy);
     }
     onnx_infer_options_free(o);
@@ -672,13 +643,13 @@ static onnx_infer_status starve_infer(void *user, onnx_infer_op_context *x)
     char name[20];
     const char *expr = name;
     (void)user;
-    left = 0;
+    scarce_left = 0;
     for (int i = 0; i < 100000 && !st; i++) {
         snprintf(name, sizeof name, "s%d * 3", i);
         st = onnx_infer_op_set_output_type(x, 0, ONNX_INFER_FLOAT, 1, NULL, &expr);
     }
     ck_assert_int_eq(st, ONNX_INFER_E_OUT_OF_MEMORY);
-    left = -1;
+    scarce_left = -1;
     return st;
 }
 
@@ -686,21 +657,21 @@ static onnx_infer_status starve_compute(void *user, onnx_infer_op_context *x)
 {
     onnx_infer_value *v;
     (void)user;
-    left = 0;
+    scarce_left = 0;
     onnx_infer_status st = onnx_infer_op_output(x, 0, ONNX_INFER_FLOAT, 1, (int64_t[]){100000}, &v);
     ck_assert_int_eq(st, ONNX_INFER_E_OUT_OF_MEMORY);
     ck_assert_ptr_null(v);
-    left = -1;
+    scarce_left = -1;
     return st;
 }
 
 START_TEST(no_memory_in_callbacks)
 {
     onnx_infer_op_def def = {.struct_size = sizeof def, .domain = "test.ops", .name = "Starve", .compute = starve_compute};
-    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    const onnx_infer_allocator a = scarce_allocator();
     onnx_infer_options *o;
     onnx_infer_model *m;
-    left = -1;
+    scarce_left = -1;
     for (int in_infer = 0; in_infer < 2; in_infer++) {
         OK(onnx_infer_options_create(&o));
         OK(onnx_infer_options_set_allocator(o, &a));
@@ -723,7 +694,7 @@ START_TEST(no_memory_in_callbacks)
         }
         onnx_infer_options_free(o);
     }
-    ck_assert_uint_eq(held, 0);
+    ck_assert_uint_eq(scarce_held, 0);
 }
 END_TEST
 

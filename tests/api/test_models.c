@@ -2,6 +2,7 @@
  * outputs, and random graphs that must give the same bits at every level and number of threads. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
 #include "support/little_model.h"
 
 #include <check.h>
@@ -10,23 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
-
 static onnx_infer_context *open_graph(little_bytes *graph, int level, int threads)
 {
     little_bytes model = little_model(graph);
-    onnx_infer_options *o;
+    onnx_infer_options *o = help_options(level, threads);
     onnx_infer_model *m;
     onnx_infer_plan *p;
     onnx_infer_context *c;
-    OK(onnx_infer_options_create(&o));
-    OK(onnx_infer_options_set_level(o, level));
-    OK(onnx_infer_options_set_threads(o, threads));
     OK(onnx_infer_model_load_memory(model.at, model.n, NULL, NULL, o, &m));
     OK(onnx_infer_plan_create(m, o, &p));
     OK(onnx_infer_context_create(p, &c));

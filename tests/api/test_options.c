@@ -2,7 +2,9 @@
  * queries, traces. What each refuses, and every allocation of loading failing in turn. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
 #include "support/little_model.h"
+#include "support/scarce_memory.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -10,14 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
-#define IS(call, code) ck_assert_int_eq((call), ONNX_INFER_E_##code)
 
 static onnx_infer_status load(const char *text, const onnx_infer_options *o, onnx_infer_model **m)
 {
@@ -407,36 +401,12 @@ START_TEST(traces)
 }
 END_TEST
 
-static long left; /* allocations until one fails; below 0: none does */
-static size_t held;
-
-static void *failing_alloc(void *user, size_t size, size_t align)
-{
-    (void)user;
-    if (left >= 0 && left-- == 0)
-        return NULL;
-    void *p = NULL;
-    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, size ? size : 1))
-        return NULL;
-    held++;
-    return p;
-}
-
-static void counting_free(void *user, void *p, size_t size, size_t align)
-{
-    (void)user;
-    (void)size;
-    (void)align;
-    held -= p != NULL;
-    free(p);
-}
-
 START_TEST(every_allocation_may_fail)
 {
     static const char text[] = "in x float N\nin d float 1\nconst d float 1 5\nhole w float 1 w.bin\nconst v float 1 3\n"
                                "a = Mul(x, w)\nb = Add(a, v)\nc = Add(b, d)\ny = Tanh(c)\nout y float N";
     static const char *const names[] = {"c", "b"};
-    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    const onnx_infer_allocator a = scarce_allocator();
     onnx_infer_options *o = options();
     onnx_infer_value *v = vector(1, 4);
     float w = 2;
@@ -449,12 +419,12 @@ START_TEST(every_allocation_may_fail)
     bool done = false;
     for (long fail = 0; !done; fail++) {
         onnx_infer_model *m = NULL, *fixed = NULL;
-        left = fail;
+        scarce_left = fail;
         onnx_infer_status st = load(text, o, &m);
         if (!st)
             st = onnx_infer_model_specialize(m, o, &fixed);
-        done = left >= 0;
-        left = -1;
+        done = scarce_left >= 0;
+        scarce_left = -1;
         ck_assert_msg(st == (done ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY) || st == ONNX_INFER_OK, "allocation %ld: %s: %s", fail,
                       onnx_infer_status_name(st), onnx_infer_error_message(onnx_infer_last_error()));
         if (m)
@@ -463,7 +433,7 @@ START_TEST(every_allocation_may_fail)
             ck_assert(first_of(fixed, 3, 0) == 10);
         onnx_infer_model_release(m);
         onnx_infer_model_release(fixed);
-        ck_assert_uint_eq(held, 0);
+        ck_assert_uint_eq(scarce_held, 0);
     }
     onnx_infer_value_release(v);
     onnx_infer_options_free(o);

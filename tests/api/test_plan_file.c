@@ -2,6 +2,9 @@
  * that are killed: never another answer, never a crash. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
+#include "support/scarce_memory.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <math.h>
@@ -14,14 +17,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
-#define IS(call, code) ck_assert_int_eq((call), ONNX_INFER_E_##code)
 
 static const char *model_path(const char *name)
 {
@@ -431,37 +426,13 @@ START_TEST(writers_that_are_killed)
 }
 END_TEST
 
-static long left; /* allocations until one fails; below 0: none does */
-static size_t held;
-
-static void *failing_alloc(void *user, size_t size, size_t align)
-{
-    (void)user;
-    if (left >= 0 && left-- == 0)
-        return NULL;
-    void *p = NULL;
-    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, size ? size : 1))
-        return NULL;
-    held++;
-    return p;
-}
-
-static void counting_free(void *user, void *p, size_t size, size_t align)
-{
-    (void)user;
-    (void)size;
-    (void)align;
-    held -= p != NULL;
-    free(p);
-}
-
 START_TEST(every_allocation_may_fail)
 {
-    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    const onnx_infer_allocator a = scarce_allocator();
     char dir[] = "/tmp/onnx_infer_cache_XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(dir));
     onnx_infer_options *none = options(NULL), *o = options(dir);
-    left = -1;
+    scarce_left = -1;
     OK(onnx_infer_options_set_allocator(o, &a));
     onnx_infer_value *want = answer(plan_of(net, none));
     bool done = false;
@@ -473,7 +444,7 @@ START_TEST(every_allocation_may_fail)
         const onnx_infer_reader r = reader(&s);
         if (fail % 3 == 0)
             clear(dir);
-        left = fail;
+        scarce_left = fail;
         onnx_infer_status st = onnx_infer_model_load_file(model_path(net), o, &m);
         if (!st)
             st = onnx_infer_plan_create(m, o, &p);
@@ -481,8 +452,8 @@ START_TEST(every_allocation_may_fail)
             st = onnx_infer_plan_save(p, &w);
         if (!st)
             st = onnx_infer_plan_load(&r, o, &loaded);
-        done = left >= 0;
-        left = -1;
+        done = scarce_left >= 0;
+        scarce_left = -1;
         ck_assert_msg(st == ONNX_INFER_OK || st == ONNX_INFER_E_OUT_OF_MEMORY, "allocation %ld: %s: %s", fail, onnx_infer_status_name(st),
                       onnx_infer_error_message(onnx_infer_last_error()));
         onnx_infer_model_release(m);
@@ -492,7 +463,7 @@ START_TEST(every_allocation_may_fail)
             ck_assert(!got || same(got, want));
             onnx_infer_value_release(got);
         }
-        ck_assert_uint_eq(held, 0);
+        ck_assert_uint_eq(scarce_held, 0);
         free(s.at);
     }
     clear(dir);

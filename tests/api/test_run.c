@@ -2,6 +2,8 @@
  * that outlive what made them, every allocation failing in turn. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
+
 #include <check.h>
 #include <math.h>
 #include <pthread.h>
@@ -19,25 +21,9 @@ static const char *model_path(const char *name)
     return path;
 }
 
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
-
-static onnx_infer_options *options(int level, int threads)
-{
-    onnx_infer_options *o;
-    OK(onnx_infer_options_create(&o));
-    OK(onnx_infer_options_set_level(o, level));
-    OK(onnx_infer_options_set_threads(o, threads));
-    return o;
-}
-
 static onnx_infer_context *open_model(const char *name, int level, int threads)
 {
-    onnx_infer_options *o = options(level, threads);
+    onnx_infer_options *o = help_options(level, threads);
     onnx_infer_context *c;
     OK(onnx_infer_context_open(model_path(name), o, &c));
     onnx_infer_options_free(o);
@@ -54,20 +40,13 @@ static onnx_infer_value *image(int64_t n, int64_t c, int64_t h, int64_t w)
     return v;
 }
 
-static onnx_infer_value *run1(onnx_infer_context *c, const onnx_infer_value *in)
-{
-    onnx_infer_value *out = NULL;
-    OK(onnx_infer_run(c, NULL, 1, &in, 1, &out));
-    return out;
-}
-
 START_TEST(levels_and_threads_agree)
 {
     onnx_infer_value *in = image(1, 3, 10, 10), *first[3] = {NULL, NULL, NULL};
     for (int level = 0; level < 3; level++) {
         for (int threads = 1; threads <= 4; threads *= 2) {
             onnx_infer_context *c = open_model("model_dynamic_0", level, threads);
-            onnx_infer_value *out = run1(c, in);
+            onnx_infer_value *out = help_run1(c, in);
             if (!first[level])
                 first[level] = onnx_infer_value_retain(out);
             size_t bytes = onnx_infer_tensor_bytes(out);
@@ -155,7 +134,7 @@ START_TEST(outputs_go_where_asked)
 {
     onnx_infer_context *c = open_model("model_dynamic_0", 2, 1);
     const onnx_infer_model *m = onnx_infer_plan_model(onnx_infer_context_plan(c));
-    onnx_infer_value *in = image(2, 3, 10, 10), *made = run1(c, in), *mine, *wrong, *named = NULL;
+    onnx_infer_value *in = image(2, 3, 10, 10), *made = help_run1(c, in), *mine, *wrong, *named = NULL;
     const int64_t *dims = onnx_infer_tensor_dims(made);
     size_t bytes = onnx_infer_tensor_bytes(made);
     float *memory = malloc(bytes);
@@ -193,9 +172,9 @@ static void *run_often(void *arg)
     onnx_infer_context *c;
     onnx_infer_value *in = image(j->batch, 3, 10, 10), *first, *out;
     OK(onnx_infer_context_create(j->plan, &c));
-    first = run1(c, in);
+    first = help_run1(c, in);
     for (int i = 0; i < 50; i++) {
-        out = run1(c, in);
+        out = help_run1(c, in);
         j->same = j->same && !memcmp(onnx_infer_tensor_data(out), onnx_infer_tensor_data(first), onnx_infer_tensor_bytes(out));
         onnx_infer_value_release(out);
     }
@@ -207,7 +186,7 @@ static void *run_often(void *arg)
 
 START_TEST(contexts_share_a_plan)
 {
-    onnx_infer_options *o = options(2, 2);
+    onnx_infer_options *o = help_options(2, 2);
     onnx_infer_model *m;
     onnx_infer_plan *p;
     pthread_t t[4];
@@ -266,7 +245,7 @@ END_TEST
 
 START_TEST(limits_hold)
 {
-    onnx_infer_options *o = options(_i, 1);
+    onnx_infer_options *o = help_options(_i, 1);
     onnx_infer_context *c = NULL;
     onnx_infer_model *m;
     OK(onnx_infer_options_set_limit(o, "tensor_bytes", 1000));
@@ -277,7 +256,7 @@ START_TEST(limits_hold)
     ck_assert_int_eq(onnx_infer_options_set_limit(o, "nothing", 1), ONNX_INFER_E_NOT_FOUND);
     onnx_infer_options_free(o);
     /* A dynamic model asked for more than the machine has: an answer, not an attempt. */
-    o = options(_i, 1);
+    o = help_options(_i, 1);
     OK(onnx_infer_options_set_limit(o, "total_bytes", 1 << 20));
     OK(onnx_infer_context_open(model_path("model_dynamic_0"), o, &c));
     ck_assert_int_eq(try_shape(c, 2000, 3, 10, 10), ONNX_INFER_E_LIMIT);
@@ -289,7 +268,7 @@ END_TEST
 
 START_TEST(options_fix_shapes)
 {
-    onnx_infer_options *o = options(2, 1);
+    onnx_infer_options *o = help_options(2, 1);
     onnx_infer_context *c;
     onnx_infer_memory memory = {.struct_size = sizeof memory};
     onnx_infer_model *m;
@@ -305,7 +284,7 @@ START_TEST(options_fix_shapes)
     OK(onnx_infer_options_set_input_shape(o, input, 4, (int64_t[]){2, 3, 11, 10}));
     ck_assert_int_eq(onnx_infer_context_open(model_path("model_dynamic_0"), o, &c), ONNX_INFER_E_SHAPE_MISMATCH);
     onnx_infer_options_free(o);
-    o = options(2, 1);
+    o = help_options(2, 1);
     OK(onnx_infer_options_set_symbol(o, onnx_infer_model_symbol(m, 0), 3));
     OK(onnx_infer_options_set_symbol(o, "no such symbol", 3));
     OK(onnx_infer_context_open(model_path("model_dynamic_0"), o, &c));
@@ -346,7 +325,7 @@ static void failing_free(void *user, void *p, size_t size, size_t align)
 static onnx_infer_status whole_life(const char *name, int level, failing *f, onnx_infer_value *in)
 {
     onnx_infer_allocator a = {sizeof a, f, failing_alloc, failing_free};
-    onnx_infer_options *o = options(level, 1);
+    onnx_infer_options *o = help_options(level, 1);
     onnx_infer_context *c;
     onnx_infer_value *out = NULL;
     OK(onnx_infer_options_set_allocator(o, &a));

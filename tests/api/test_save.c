@@ -2,7 +2,9 @@
  * leave nothing behind; every allocation failing in turn. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
 #include "support/little_model.h"
+#include "support/scarce_memory.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -12,13 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
 
 typedef struct {
     char *at;
@@ -394,33 +389,9 @@ START_TEST(what_is_refused)
 }
 END_TEST
 
-static long left; /* allocations until one fails; below 0: none does */
-static size_t held;
-
-static void *failing_alloc(void *user, size_t size, size_t align)
-{
-    (void)user;
-    if (left >= 0 && left-- == 0)
-        return NULL;
-    void *p = NULL;
-    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, size ? size : 1))
-        return NULL;
-    held++;
-    return p;
-}
-
-static void counting_free(void *user, void *p, size_t size, size_t align)
-{
-    (void)user;
-    (void)size;
-    (void)align;
-    held -= p != NULL;
-    free(p);
-}
-
 START_TEST(every_allocation_may_fail)
 {
-    const onnx_infer_allocator a = {sizeof a, NULL, failing_alloc, counting_free};
+    const onnx_infer_allocator a = scarce_allocator();
     onnx_infer_model *m = load(text, NULL), *again;
     onnx_infer_options *o;
     OK(onnx_infer_options_create(&o));
@@ -429,22 +400,22 @@ START_TEST(every_allocation_may_fail)
     for (long fail = 0; !done; fail++) {
         sink s = {0};
         const onnx_infer_writer w = writer(&s);
-        left = fail;
+        scarce_left = fail;
         onnx_infer_status st = onnx_infer_model_save_onnx(m, o, &w, NULL, NULL);
-        done = left >= 0;
-        left = -1;
+        done = scarce_left >= 0;
+        scarce_left = -1;
         ck_assert_msg(st == (done ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY) || st == ONNX_INFER_OK, "allocation %ld: %s", fail, onnx_infer_status_name(st));
-        ck_assert_uint_eq(held, 0);
+        ck_assert_uint_eq(scarce_held, 0);
         if (st == ONNX_INFER_OK) {
             OK(onnx_infer_model_load_memory(s.at, s.n, NULL, NULL, NULL, &again));
             check_answers(again, 2);
             onnx_infer_model_release(again);
         }
-        left = fail;
+        scarce_left = fail;
         st = onnx_infer_model_save_onnx_file(m, o, "/tmp/onnx_infer_test_save.onnx");
-        left = -1;
+        scarce_left = -1;
         ck_assert(st == ONNX_INFER_OK || st == ONNX_INFER_E_OUT_OF_MEMORY);
-        ck_assert_uint_eq(held, 0);
+        ck_assert_uint_eq(scarce_held, 0);
         free(s.at);
     }
     remove("/tmp/onnx_infer_test_save.onnx");

@@ -2,6 +2,7 @@
  * allocation failing in turn. */
 #include <onnx_infer.h>
 
+#include "support/api_help.h"
 #include "support/little_model.h"
 
 #include <check.h>
@@ -11,14 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void ok_at(onnx_infer_status st, int line)
-{
-    ck_assert_msg(st == ONNX_INFER_OK, "line %d: %s: %s", line, onnx_infer_status_name(st),
-                  onnx_infer_error_message(onnx_infer_last_error()));
-}
-#define OK(call) ok_at((call), __LINE__)
-#define IS(call, code) ck_assert_int_eq((call), ONNX_INFER_E_##code)
 
 /* --- the C library's allocator, failing on demand ------------------------------------------------------------------- */
 

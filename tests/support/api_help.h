@@ -4,12 +4,17 @@
 
 #include <onnx_infer.h>
 
+#include <check.h>
+
 /* Ends the test where the status is not ONNX_INFER_OK, with the record's message. */
 void help_ok_at(onnx_infer_status st, const char *file, int line);
 #define OK(call) help_ok_at((call), __FILE__, __LINE__)
 /* Ends the test where the status is another; after failures the record has it too. */
 void help_status_at(onnx_infer_status got, onnx_infer_status expected, const char *file, int line);
 #define FAILS(call, expected) help_status_at((call), (expected), __FILE__, __LINE__)
+
+/* Ends the test where a call does not return ONNX_INFER_E_<code>. */
+#define IS(call, code) ck_assert_int_eq((call), ONNX_INFER_E_##code)
 
 /* Optimisation level and threads set. */
 onnx_infer_options *help_options(int level, int threads);
