@@ -94,7 +94,7 @@ static bool widen(const oi_attention_lowered_attr *a, oi_ints *list, int64_t row
     }
     at[0] += shift;
     list->at = oi_arena_copy(arena, at, list->n * sizeof *at);
-    return along < n;
+    return list->at && along < n;
 }
 
 static oi_value_id joined(oi_rewrite *rw, uint32_t n, const oi_value_id *part, int axis)
