@@ -192,13 +192,6 @@ static bool as_two_axes(const oi_window *w, const int64_t *size, int64_t *hw)
     return true;
 }
 
-static oi_status list_copy(oi_arena *arena, oi_ints *list, uint32_t n, const int64_t *v)
-{
-    list->at = oi_arena_copy(arena, v, n * sizeof *v);
-    list->n = n;
-    return list->at ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
-}
-
 oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
     oi_graph *g = rw->g;
@@ -237,11 +230,12 @@ oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     conv->transposed = pack->transposed = transposed;
     conv->in_plain = pack->in_plain = rank == 4 && in[1] <= 4 && a->group == 1 && !transposed;
     int64_t pads[4] = {begin[0], begin[1], end[0], end[1]};
-    OI_TRY(list_copy(g->arena, &conv->kernel, 2, kernel));
-    OI_TRY(list_copy(g->arena, &conv->strides, 2, stride));
-    OI_TRY(list_copy(g->arena, &conv->dilations, 2, dilation));
-    OI_TRY(list_copy(g->arena, &conv->pads, 4, pads));
-    OI_TRY(list_copy(g->arena, &conv->out, 2, hw));
+    conv->kernel = oi_rewrite_ints(rw, kernel, 2);
+    conv->strides = oi_rewrite_ints(rw, stride, 2);
+    conv->dilations = oi_rewrite_ints(rw, dilation, 2);
+    conv->pads = oi_rewrite_ints(rw, pads, 4);
+    conv->out = oi_rewrite_ints(rw, hw, 2);
+    OI_TRY(rw->status);
     pack->kernel = conv->kernel;
     pack->strides = conv->strides;
     pack->dilations = conv->dilations;

@@ -122,12 +122,11 @@ const oi_op oi_op_oi_PoolBlocked = {
     .infer = infer, .eval = eval, .prepare = prepare,
 };
 
-static oi_status list_copy(oi_arena *arena, oi_ints *list, int32_t nd, int64_t absent, const int64_t *v)
+/* Of one number for each axis, those of the last two; 1 for an axis that is not there. */
+static oi_ints last_two(oi_rewrite *rw, int32_t nd, const int64_t *v)
 {
-    int64_t pair[2] = {nd == 2 ? v[0] : absent, v[nd - 1]};
-    list->at = oi_arena_copy(arena, pair, sizeof pair);
-    list->n = 2;
-    return list->at ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    int64_t pair[2] = {nd == 2 ? v[0] : 1, v[nd - 1]};
+    return oi_rewrite_ints(rw, pair, 2);
 }
 
 oi_status oi_pool_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
@@ -162,14 +161,12 @@ oi_status oi_pool_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     bool is_max = node.op == &oi_op_MaxPool || node.op == &oi_op_GlobalMaxPool;
     pool->kind = is_max ? OI_POOL_MAX : a && a->count_include_pad ? OI_POOL_AVERAGE_WITH_PADS : OI_POOL_AVERAGE;
     int64_t pads[4] = {w.nd == 2 ? w.begin[0] : 0, w.begin[w.nd - 1], w.nd == 2 ? w.end[0] : 0, w.end[w.nd - 1]};
-    pool->pads.at = oi_arena_copy(g->arena, pads, sizeof pads);
-    pool->pads.n = 4;
-    if (!pool->pads.at)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_TRY(list_copy(g->arena, &pool->kernel, w.nd, 1, w.kernel));
-    OI_TRY(list_copy(g->arena, &pool->strides, w.nd, 1, w.stride));
-    OI_TRY(list_copy(g->arena, &pool->dilations, w.nd, 1, w.dilation));
-    OI_TRY(list_copy(g->arena, &pool->out, w.nd, 1, w.out));
+    pool->pads = oi_rewrite_ints(rw, pads, 4);
+    pool->kernel = last_two(rw, w.nd, w.kernel);
+    pool->strides = last_two(rw, w.nd, w.stride);
+    pool->dilations = last_two(rw, w.nd, w.dilation);
+    pool->out = last_two(rw, w.nd, w.out);
+    OI_TRY(rw->status);
     to->block = (int64_t)target->kernels->vl;
     from->channels = in[1];
     from->rank = rank;

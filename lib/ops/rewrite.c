@@ -81,6 +81,15 @@ oi_value_id oi_rewrite_const_ints(oi_rewrite *rw, const int64_t *v, uint32_t n)
     return oi_rewrite_const(rw, &t);
 }
 
+oi_ints oi_rewrite_ints(oi_rewrite *rw, const int64_t *v, uint32_t n)
+{
+    const int64_t none = 0;
+    oi_ints list = {oi_arena_copy(rw->g->arena, n ? v : &none, (n ? n : 1) * sizeof *v), n};
+    if (!list.at)
+        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
+    return list;
+}
+
 oi_value_id oi_rewrite_const_float(oi_rewrite *rw, float v)
 {
     oi_tensor t = {0};

@@ -39,6 +39,8 @@ oi_value_id oi_rewrite_const(oi_rewrite *rw, oi_tensor *t); /* takes over the re
 oi_value_id oi_rewrite_const_ints(oi_rewrite *rw, const int64_t *v, uint32_t n); /* int64, rank 1 */
 oi_value_id oi_rewrite_const_float(oi_rewrite *rw, float v);                     /* float32 scalar */
 void oi_rewrite_replace(oi_rewrite *rw, oi_value_id from, oi_value_id to);
+/* A list for an attribute, in the graph's arena; an empty one is there, too. Without memory `at` is NULL. */
+oi_ints oi_rewrite_ints(oi_rewrite *rw, const int64_t *v, uint32_t n);
 
 /* Reading, for patterns. */
 /* The node that defines v if it is the operator `name` of domain "" (or "onnx_infer" for lowered ones); else NULL. */

@@ -198,21 +198,12 @@ static bool find_result(attention *m, oi_value_id y, oi_value_id *end)
 
 enum { OPERANDS = 4 + OI_ATTENTION_MASKS };
 
-static oi_ints list(oi_rewrite *rw, const int64_t *v, int n)
-{
-    const int64_t none = 0; /* a list without elements is there, too */
-    oi_ints out = {oi_arena_copy(rw->g->arena, n ? v : &none, (size_t)(n ? n : 1) * sizeof *v), (uint32_t)n};
-    if (!out.at)
-        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
-    return out;
-}
-
 static oi_ints place(oi_rewrite *rw, const oi_view *v, const int64_t *outer, int n)
 {
     int64_t all[3 + OI_ATTENTION_OUTER] = {v->offset};
     strides(v, &all[1], &all[2]);
     memcpy(all + 3, outer, (size_t)n * sizeof *outer);
-    return list(rw, all, 3 + n);
+    return oi_rewrite_ints(rw, all, (uint32_t)(3 + n));
 }
 
 /* Replaces `result`, which m->y lies in, by the lowered node. */
@@ -231,12 +222,12 @@ static oi_status build(oi_rewrite *rw, const attention *m, oi_value_id result)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     a->isa = rw->target->isa;
     a->rows = m->rows, a->keys = m->keys, a->size = m->size, a->value_size = m->value_size;
-    a->outer = list(rw, size, outer);
+    a->outer = oi_rewrite_ints(rw, size, (uint32_t)outer);
     a->q = place(rw, &m->q, stride[0], outer);
     a->k = place(rw, &m->k, stride[1], outer);
     a->v = place(rw, &m->v, stride[2], outer);
     a->y = place(rw, &m->y, stride[3], outer);
-    a->out = list(rw, out, out_rank);
+    a->out = oi_rewrite_ints(rw, out, (uint32_t)out_rank);
     a->causal = m->causal, a->ahead = m->causal ? m->ahead : 0, a->zero_rows = m->zero_rows;
     a->scale = (float)m->scale, a->softcap = (float)m->softcap;
     oi_value_id in[3 + OI_ATTENTION_MASKS] = {m->q.base, m->k.base, m->v.base};

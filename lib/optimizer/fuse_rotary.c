@@ -129,20 +129,11 @@ static bool find_rows(const oi_graph *g, oi_value_id v, int32_t rank, const int6
     return false;
 }
 
-static oi_ints list(oi_rewrite *rw, const int64_t *v, int n)
-{
-    const int64_t none = 0; /* a list without elements is there, too */
-    oi_ints out = {oi_arena_copy(rw->g->arena, n ? v : &none, (size_t)(n ? n : 1) * sizeof *v), (uint32_t)n};
-    if (!out.at)
-        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
-    return out;
-}
-
 static oi_ints place(oi_rewrite *rw, const oi_view *v, const int64_t *stride, int n)
 {
     int64_t all[1 + OI_ROTARY_OUTER] = {v->offset};
     memcpy(all + 1, stride, (size_t)n * sizeof *stride);
-    return list(rw, all, 1 + n);
+    return oi_rewrite_ints(rw, all, (uint32_t)(1 + n));
 }
 
 /* Replaces `result`, which r->at_y lies in. */
@@ -159,12 +150,12 @@ static oi_status build(oi_rewrite *rw, const rotary *r, oi_value_id result)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     a->isa = rw->target->isa;
     a->size = r->size, a->turned = r->turned, a->interleaved = r->interleaved, a->half = r->half;
-    a->outer = list(rw, outer, n);
+    a->outer = oi_rewrite_ints(rw, outer, (uint32_t)n);
     a->x = place(rw, &r->at_x, stride[0], n);
     a->cosines = place(rw, &r->at_cosines, stride[1], n);
     a->sines = place(rw, &r->at_sines, stride[2], n);
     a->y = place(rw, &r->at_y, stride[3], n);
-    a->out = list(rw, out, rank);
+    a->out = oi_rewrite_ints(rw, out, (uint32_t)rank);
     oi_value_id in[3] = {r->at_x.base, r->at_cosines.base, r->at_sines.base};
     oi_rewrite_replace(rw, result, oi_rewrite_node(rw, &oi_op_oi_RotaryStrided, a, 3, in));
     return rw->status;

@@ -34,7 +34,7 @@ static oi_value_id transpose(oi_rewrite *rw, oi_value_id x, int32_t rank, const 
 {
     const oi_op *op = oi_op_find("", "Transpose");
     void *attr = op ? oi_attr_new(rw->g->arena, op) : NULL;
-    oi_ints list = {oi_arena_copy(rw->g->arena, perm, (size_t)rank * sizeof *perm), (uint32_t)rank};
+    oi_ints list = oi_rewrite_ints(rw, perm, (uint32_t)rank);
     if (!attr || !list.at) {
         rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
         return OI_NONE;

@@ -158,6 +158,20 @@ static bool owns_storage(const builder *b, oi_value_id v)
            b->plan->slot[root].desc.bytes == b->plan->slot[v].desc.bytes;
 }
 
+/* True where all that the node reads and makes has its place and shape ahead of the run. */
+static bool is_planned(const builder *b, const oi_node *n)
+{
+    for (uint32_t i = 0; i < n->nin; i++) {
+        if (n->in[i] != OI_NONE && !is_static(b, n->in[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < n->nout; i++) {
+        if (n->out[i] != OI_NONE && !b->info[n->out[i]].planned)
+            return false;
+    }
+    return true;
+}
+
 /* Outputs that are parts of the input take its storage; inputs that are parts of the output are made in the output's. */
 static oi_status share_parts(builder *b, const oi_node *n, bool *done)
 {
@@ -166,14 +180,8 @@ static oi_status share_parts(builder *b, const oi_node *n, bool *done)
     *done = false;
     if (!n->nin || n->in[0] == OI_NONE || !(n->op->flags & OI_OP_MOVES_DATA))
         return ONNX_INFER_OK;
-    for (uint32_t i = 0; i < n->nin; i++) {
-        if (n->in[i] != OI_NONE && !is_static(b, n->in[i]))
-            return ONNX_INFER_OK;
-    }
-    for (uint32_t i = 0; i < n->nout; i++) {
-        if (n->out[i] != OI_NONE && !b->info[n->out[i]].planned)
-            return ONNX_INFER_OK;
-    }
+    if (!is_planned(b, n))
+        return ONNX_INFER_OK;
     OI_TRY(describe_node(b, n, &in, &out));
     if (n->nout == 1 && n->out[0] != OI_NONE && oi_inputs_are_parts(n, in, out)) {
         for (uint32_t i = 0; i < n->nin; i++) {
@@ -212,14 +220,8 @@ static oi_status prepare_step(builder *b, oi_plan_step *ps)
 {
     oi_step *s = &ps->step;
     const oi_node *n = s->node;
-    for (uint32_t i = 0; i < n->nin; i++) {
-        if (n->in[i] != OI_NONE && !is_static(b, n->in[i]))
-            return ONNX_INFER_OK;
-    }
-    for (uint32_t i = 0; i < n->nout; i++) {
-        if (n->out[i] != OI_NONE && !b->info[n->out[i]].planned)
-            return ONNX_INFER_OK;
-    }
+    if (!is_planned(b, n))
+        return ONNX_INFER_OK;
     oi_prepare p = {.step = s, .arena = b->plan->arena, .target = &b->plan->engine->target};
     OI_TRY(s->op->prepare(&p));
     if (s->run && s->phases <= 1) {
