@@ -355,7 +355,7 @@ static void log_commit(const worker *w, const oi_rewrite *rw, const char *name, 
                  (unsigned long long)w->r->commits);
 }
 
-static oi_status commit(worker *w, oi_rewrite *rw)
+static oi_status commit(worker *w, oi_rewrite *rw, const oi_rule *rule)
 {
     oi_graph *g = rw->g;
     char removed[256] = "";
@@ -395,6 +395,8 @@ static oi_status commit(worker *w, oi_rewrite *rw)
             return status;
         }
     }
+    if (w->r->watch.changed)
+        w->r->watch.changed(w->r->watch.user, w->r->pass, rule);
     return ONNX_INFER_OK;
 }
 
@@ -414,7 +416,7 @@ static oi_status try_rule(worker *w, const oi_rule *rule, oi_node_id id, bool *c
         status = rw.status;
     if (!status && rw.nreplace) {
         *changed = true;
-        return commit(w, &rw);
+        return commit(w, &rw, rule);
     }
     undo(&rw);
     if (status && status != OI_DECLINED) {
@@ -434,7 +436,8 @@ static oi_status visit(worker *w, oi_node_id id)
         bool changed;
         if (!op || stopped(w->r))
             return ONNX_INFER_OK;
-        if (rule->op && !(is_ours(op) && strcmp(rule->op, op->name) == 0))
+        if ((rule->op && !(is_ours(op) && strcmp(rule->op, op->name) == 0)) ||
+            oi_watch_skips(&w->r->watch, rule->name, rule->rounding))
             continue;
         OI_TRY(try_rule(w, rule, id, &changed));
         if (changed)

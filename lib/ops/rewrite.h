@@ -12,6 +12,8 @@
 
 #include "ops/op.h"
 
+#include <string.h>
+
 #define OI_DECLINED (-1) /* internal: never crosses the C interface */
 
 struct oi_rewrite {
@@ -54,20 +56,48 @@ bool oi_match_scalar(const oi_graph *g, oi_value_id v, double *out);
 
 /* --- the driver ------------------------------------------------------------------------------------------------- */
 
+/* What a rewrite does to results; tests hold it to that. */
+typedef enum {
+    OI_EXACT,  /* every bit stays (0 and -0 count as equal) */
+    OI_ROUNDS, /* numbers are added, multiplied or approximated in another way: the last bits may differ */
+} oi_rounding;
+
 typedef struct {
     const char *name; /* for the log */
     const char *op;   /* tried on nodes of this operator, of ai.onnx or our own; NULL: on all */
     oi_status (*fn)(oi_rewrite *rw, oi_node_id id);
+    oi_rounding rounding;
 } oi_rule;
 
 typedef struct {
+    const oi_rule *rule;
+    size_t n;
+} oi_rules;
+
+/* For tests: which changes are made, and who is told of them. */
+typedef struct {
+    const char *only; /* rules and passes of other names are left out; NULL: none is */
+    bool exact;       /* those that round are left out */
+    void (*changed)(void *user, const char *pass, const oi_rule *rule); /* after each change by a rule, and with rule NULL
+                                                                          after each pass that has changed something */
+    void *user;
+} oi_watch;
+
+static inline bool oi_watch_skips(const oi_watch *w, const char *name, oi_rounding rounding)
+{
+    return (w->exact && rounding == OI_ROUNDS) || (w->only && strcmp(w->only, name) != 0);
+}
+
+typedef struct {
     const char *stage;       /* for the log: "declutter" */
+    const char *pass;        /* for the watch */
     const oi_target *target; /* handed to the rules */
     uint64_t commits;        /* made so far: counts on */
     uint64_t stop_after;     /* no rewrite more once commits has reached this; 0: no bound */
     oi_status (*check)(void *user); /* called between nodes; other than ONNX_INFER_OK ends the work. May be NULL */
     void *user;
     bool strict;             /* check the graph after each commit, and fail where a rule fails; else undo, log, go on */
+    oi_watch watch;
     bool exhausted;          /* set where the rules did not come to an end by themselves */
 } oi_rewriter;
 

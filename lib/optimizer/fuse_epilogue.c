@@ -178,9 +178,9 @@ static oi_status fuse_sum(oi_rewrite *rw, oi_node_id id)
     return ONNX_INFER_OK;
 }
 
-const oi_rule oi_epilogue_rules[] = {
-    {"fuse sum", "Add", fuse_sum},
-    {"fuse sum", "Sum", fuse_sum},
-    {"fuse activation", NULL, fuse_activation},
+static const oi_rule rules[] = {
+    {"fuse sum", "Add", fuse_sum, OI_ROUNDS},
+    {"fuse sum", "Sum", fuse_sum, OI_ROUNDS},
+    {"fuse activation", NULL, fuse_activation, OI_ROUNDS},
 };
-const size_t oi_epilogue_rule_count = sizeof oi_epilogue_rules / sizeof *oi_epilogue_rules;
+const oi_rules oi_epilogue_rules = {rules, sizeof rules / sizeof *rules};

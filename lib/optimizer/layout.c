@@ -355,15 +355,15 @@ static oi_status push_pad(oi_rewrite *rw, oi_node_id id)
     return replace_by_blocked(rw, node.out[0], oi_rewrite_node(rw, node.op, node.attr, args[2] == OI_NONE ? 2 : 3, args));
 }
 
-const oi_rule oi_layout_rules[] = {
-    {"cancel reorders", "ReorderToBlocked", cancel_to},
-    {"cancel reorders", "ReorderFromBlocked", cancel_from},
-    {"channels last", "Transpose", last_from_blocked},
-    {"channels last", "ReorderToBlocked", last_to_blocked},
-    {"depth to space", "DepthToSpace", space_from_blocked},
-    {"blocked Concat", "Concat", push_concat},
-    {"blocked Resize", "Resize", push_resize},
-    {"blocked Pad", "Pad", push_pad},
-    {"blocked elementwise", NULL, push_elementwise},
+static const oi_rule rules[] = {
+    {"cancel reorders", "ReorderToBlocked", cancel_to, OI_EXACT},
+    {"cancel reorders", "ReorderFromBlocked", cancel_from, OI_EXACT},
+    {"channels last", "Transpose", last_from_blocked, OI_EXACT},
+    {"channels last", "ReorderToBlocked", last_to_blocked, OI_EXACT},
+    {"depth to space", "DepthToSpace", space_from_blocked, OI_EXACT},
+    {"blocked Concat", "Concat", push_concat, OI_EXACT},
+    {"blocked Resize", "Resize", push_resize, OI_EXACT},
+    {"blocked Pad", "Pad", push_pad, OI_EXACT},
+    {"blocked elementwise", NULL, push_elementwise, OI_EXACT},
 };
-const size_t oi_layout_rule_count = sizeof oi_layout_rules / sizeof *oi_layout_rules;
+const oi_rules oi_layout_rules = {rules, sizeof rules / sizeof *rules};

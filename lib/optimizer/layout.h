@@ -7,13 +7,11 @@
 /* Operators lower each by themselves, between a ReorderToBlocked and a ReorderFromBlocked. These rules cancel pairs of
  * reorders, and move what stands between a ReorderFromBlocked and its users in front of it, so that whole networks stay
  * in blocked layout. */
-extern const oi_rule oi_layout_rules[];
-extern const size_t oi_layout_rule_count;
+extern const oi_rules oi_layout_rules;
 /* Once layouts are settled: a reorder of images of one pixel becomes a Reshape. */
 oi_status oi_rule_single_pixel(oi_rewrite *rw, oi_node_id id);
 
 /* These put activations, residual sums and biases into the convolution or product before them. */
-extern const oi_rule oi_epilogue_rules[];
-extern const size_t oi_epilogue_rule_count;
+extern const oi_rules oi_epilogue_rules;
 
 #endif

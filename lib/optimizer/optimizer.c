@@ -10,8 +10,12 @@
 
 typedef struct {
     const char *name;
-    oi_status (*run)(oi_graph *g, oi_pass *p);
+    oi_status (*run)(oi_graph *g, oi_pass *p); /* NULL: rules */
+    const oi_rules *rules;
+    oi_rounding rounding; /* of `run` */
 } pass_entry;
+
+#define RULES(table) {table, sizeof table / sizeof *table}
 
 /* What an operator's own hooks say. */
 static oi_status declutter_hook(oi_rewrite *rw, oi_node_id id)
@@ -28,125 +32,103 @@ static oi_status fuse_hook(oi_rewrite *rw, oi_node_id id)
 
 /* Tried in this order on each node. */
 static const oi_rule declutter_rules[] = {
-    {"declutter", NULL, declutter_hook},
-    {"idle operator", NULL, oi_rule_idle},
-    {"twice", NULL, oi_rule_twice},
-    {"constant to the right", NULL, oi_rule_constant_right},
-    {"transposes", "Transpose", oi_rule_transposes},
-    {"flat transpose", "Transpose", oi_rule_flat_transpose},
-    {"transpose behind", NULL, oi_rule_transpose_down},
-    {"transpose behind", "Concat", oi_rule_transpose_concat},
-    {"gathers", "Gather", oi_rule_split_gathers},
-    {"upsampling", "Conv", oi_rule_upsample_conv},
-    {"depth to space behind", NULL, oi_rule_depth_behind},
-    {"views", NULL, oi_rule_views},
-    {"casts", "Cast", oi_rule_casts},
-    {"scale and shift", NULL, oi_rule_affine},
-    {"scale of columns", "Mul", oi_rule_scale_columns},
-    {"scale and shift before", "Conv", oi_rule_affine_before},
-    {"factor", "Mul", oi_rule_scalar_up},
-    {"factor", "Div", oi_rule_scalar_up},
-    {"two factors", "MatMul", oi_rule_two_factors},
-    {"bias", "Add", oi_rule_bias_up},
-    {"hard sigmoid", "Div", oi_rule_hard_sigmoid},
-    {"hard sigmoid", "Mul", oi_rule_hard_sigmoid},
-    {"hard swish", "Mul", oi_rule_hard_swish},
-    {"hard swish", "Div", oi_rule_hard_swish},
-    {"swish", "Mul", oi_rule_swish},
-    {"mish", "Mul", oi_rule_mish},
-    {"clip", "Min", oi_rule_clip},
-    {"gelu", "Mul", oi_rule_gelu_erf},
-    {"gelu", "Div", oi_rule_gelu_erf},
-    {"gelu by tanh", "Mul", oi_rule_gelu_tanh},
-    {"gelu by tanh", "Div", oi_rule_gelu_tanh},
-    {"layer norm", "Div", oi_rule_layer_norm},
-    {"layer norm", "Mul", oi_rule_layer_norm},
-    {"rms norm", "Div", oi_rule_rms_norm},
-    {"rms norm", "Mul", oi_rule_rms_norm},
-    {"scale of a norm", "Mul", oi_rule_norm_scale},
-    {"bias of a norm", "Add", oi_rule_norm_bias},
-    {"layer norm", "Add", oi_rule_norm_split},
-    {"group norm", "Reshape", oi_rule_group_norm},
-    {"scale of a channel norm", "Mul", oi_rule_channel_norm},
-    {"bias of a channel norm", "Add", oi_rule_channel_norm},
-    {"softmax", "Div", oi_rule_softmax},
+    {"declutter", NULL, declutter_hook, OI_ROUNDS},
+    {"idle operator", NULL, oi_rule_idle, OI_EXACT},
+    {"twice", NULL, oi_rule_twice, OI_EXACT},
+    {"constant to the right", NULL, oi_rule_constant_right, OI_EXACT},
+    {"transposes", "Transpose", oi_rule_transposes, OI_EXACT},
+    {"flat transpose", "Transpose", oi_rule_flat_transpose, OI_EXACT},
+    {"transpose behind", NULL, oi_rule_transpose_down, OI_EXACT},
+    {"transpose behind", "Concat", oi_rule_transpose_concat, OI_EXACT},
+    {"gathers", "Gather", oi_rule_split_gathers, OI_EXACT},
+    {"upsampling", "Conv", oi_rule_upsample_conv, OI_ROUNDS},
+    {"depth to space behind", NULL, oi_rule_depth_behind, OI_EXACT},
+    {"views", NULL, oi_rule_views, OI_EXACT},
+    {"casts", "Cast", oi_rule_casts, OI_EXACT},
+    {"scale and shift", NULL, oi_rule_affine, OI_ROUNDS},
+    {"scale of columns", "Mul", oi_rule_scale_columns, OI_ROUNDS},
+    {"scale and shift before", "Conv", oi_rule_affine_before, OI_ROUNDS},
+    {"factor", "Mul", oi_rule_scalar_up, OI_ROUNDS},
+    {"factor", "Div", oi_rule_scalar_up, OI_ROUNDS},
+    {"two factors", "MatMul", oi_rule_two_factors, OI_ROUNDS},
+    {"bias", "Add", oi_rule_bias_up, OI_ROUNDS},
+    {"hard sigmoid", "Div", oi_rule_hard_sigmoid, OI_EXACT},
+    {"hard sigmoid", "Mul", oi_rule_hard_sigmoid, OI_EXACT},
+    {"hard swish", "Mul", oi_rule_hard_swish, OI_ROUNDS},
+    {"hard swish", "Div", oi_rule_hard_swish, OI_ROUNDS},
+    {"swish", "Mul", oi_rule_swish, OI_ROUNDS},
+    {"mish", "Mul", oi_rule_mish, OI_ROUNDS},
+    {"clip", "Min", oi_rule_clip, OI_EXACT},
+    {"gelu", "Mul", oi_rule_gelu_erf, OI_ROUNDS},
+    {"gelu", "Div", oi_rule_gelu_erf, OI_ROUNDS},
+    {"gelu by tanh", "Mul", oi_rule_gelu_tanh, OI_ROUNDS},
+    {"gelu by tanh", "Div", oi_rule_gelu_tanh, OI_ROUNDS},
+    {"layer norm", "Div", oi_rule_layer_norm, OI_ROUNDS},
+    {"layer norm", "Mul", oi_rule_layer_norm, OI_ROUNDS},
+    {"rms norm", "Div", oi_rule_rms_norm, OI_ROUNDS},
+    {"rms norm", "Mul", oi_rule_rms_norm, OI_ROUNDS},
+    {"scale of a norm", "Mul", oi_rule_norm_scale, OI_ROUNDS},
+    {"bias of a norm", "Add", oi_rule_norm_bias, OI_ROUNDS},
+    {"layer norm", "Add", oi_rule_norm_split, OI_ROUNDS},
+    {"group norm", "Reshape", oi_rule_group_norm, OI_ROUNDS},
+    {"scale of a channel norm", "Mul", oi_rule_channel_norm, OI_ROUNDS},
+    {"bias of a channel norm", "Add", oi_rule_channel_norm, OI_ROUNDS},
+    {"softmax", "Div", oi_rule_softmax, OI_ROUNDS},
 #ifdef OI_PLANTED_RULES /* tests/optimizer/planted.c */
     OI_PLANTED_RULES
 #endif
 };
-
-static oi_status pass_rules(oi_graph *g, oi_pass *p)
-{
-    return oi_rewrite_run(g, declutter_rules, sizeof declutter_rules / sizeof *declutter_rules, &p->rewriter);
-}
+static const oi_rules declutter_ruleset = RULES(declutter_rules);
 
 /* Until nothing changes. */
 static const pass_entry declutter_passes[] = {
-    {"branches", oi_pass_branches},
-    {"loops", oi_pass_unroll},
-    {"captures", oi_pass_captures},
-    {"constants", oi_pass_fold},
-    {"rules", pass_rules},
-    {"common subexpressions", oi_pass_common},
-    {"dead code", oi_pass_dead},
+    {"branches", oi_pass_branches, NULL, OI_EXACT},
+    {"loops", oi_pass_unroll, NULL, OI_EXACT},
+    {"captures", oi_pass_captures, NULL, OI_EXACT},
+    {"constants", oi_pass_fold, NULL, OI_EXACT},
+    {"rules", NULL, &declutter_ruleset, OI_EXACT},
+    {"common subexpressions", oi_pass_common, NULL, OI_EXACT},
+    {"dead code", oi_pass_dead, NULL, OI_EXACT},
 };
 
 /* While operators still have their standard form. */
 static const oi_rule prepare_rules[] = {
-    {"taps in padding", "Conv", oi_rule_cut_taps},
-    {"quantise and back", "DequantizeLinear", oi_rule_quantise_pair},
-    {"quantised already", "QuantizeDequantize", oi_rule_quantised},
-    {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv},
-    {"scale and shift as Conv", "Add", oi_rule_affine_conv},
-    {"scale and shift as Conv", "Sub", oi_rule_affine_conv},
-    {"rotary embedding", "Add", oi_rule_rotary},
-    {"rotary embedding", "Concat", oi_rule_rotary_parts},
-    {"rotary embedding", "Reshape", oi_rule_rotary_parts},
-    {"rotary embedding", "RotaryEmbedding", oi_rule_rotary_operator},
-    {"attention", "MatMul", oi_rule_attention_pieces},
-    {"attention", "Attention", oi_rule_attention_operator},
-    {"projections", "AttentionStrided", oi_rule_projections},
+    {"taps in padding", "Conv", oi_rule_cut_taps, OI_EXACT},
+    {"quantise and back", "DequantizeLinear", oi_rule_quantise_pair, OI_EXACT},
+    {"quantised already", "QuantizeDequantize", oi_rule_quantised, OI_EXACT},
+    {"scale and shift as Conv", "BatchNormalization", oi_rule_affine_conv, OI_ROUNDS},
+    {"scale and shift as Conv", "Add", oi_rule_affine_conv, OI_ROUNDS},
+    {"scale and shift as Conv", "Sub", oi_rule_affine_conv, OI_ROUNDS},
+    {"rotary embedding", "Add", oi_rule_rotary, OI_ROUNDS},
+    {"rotary embedding", "Concat", oi_rule_rotary_parts, OI_ROUNDS},
+    {"rotary embedding", "Reshape", oi_rule_rotary_parts, OI_ROUNDS},
+    {"rotary embedding", "RotaryEmbedding", oi_rule_rotary_operator, OI_ROUNDS},
+    {"attention", "MatMul", oi_rule_attention_pieces, OI_ROUNDS},
+    {"attention", "Attention", oi_rule_attention_operator, OI_ROUNDS},
+    {"projections", "AttentionStrided", oi_rule_projections, OI_EXACT},
 };
-
-static oi_status pass_prepare(oi_graph *g, oi_pass *p)
-{
-    return oi_rewrite_run(g, prepare_rules, sizeof prepare_rules / sizeof *prepare_rules, &p->rewriter);
-}
-
-static oi_status pass_layout(oi_graph *g, oi_pass *p)
-{
-    return oi_rewrite_run(g, oi_layout_rules, oi_layout_rule_count, &p->rewriter);
-}
+static const oi_rules prepare_ruleset = RULES(prepare_rules);
 
 /* After the layout is settled. */
 static const oi_rule settled_rules[] = {
-    {"fuse", NULL, fuse_hook},
-    {"reorder of one pixel", "ReorderToBlocked", oi_rule_single_pixel},
-    {"reorder of one pixel", "ReorderFromBlocked", oi_rule_single_pixel},
-    {"view behind a product", NULL, oi_rule_product_in_views},
-    {"views", NULL, oi_rule_views},
-    {"idle operator", NULL, oi_rule_idle},
+    {"fuse", NULL, fuse_hook, OI_ROUNDS},
+    {"reorder of one pixel", "ReorderToBlocked", oi_rule_single_pixel, OI_EXACT},
+    {"reorder of one pixel", "ReorderFromBlocked", oi_rule_single_pixel, OI_EXACT},
+    {"view behind a product", NULL, oi_rule_product_in_views, OI_EXACT},
+    {"views", NULL, oi_rule_views, OI_EXACT},
+    {"idle operator", NULL, oi_rule_idle, OI_EXACT},
 };
-
-static oi_status pass_settled(oi_graph *g, oi_pass *p)
-{
-    return oi_rewrite_run(g, settled_rules, sizeof settled_rules / sizeof *settled_rules, &p->rewriter);
-}
-
-static oi_status pass_epilogues(oi_graph *g, oi_pass *p)
-{
-    return oi_rewrite_run(g, oi_epilogue_rules, oi_epilogue_rule_count, &p->rewriter);
-}
+static const oi_rules settled_ruleset = RULES(settled_rules);
 
 static const pass_entry lower_passes[] = {
-    {"prepare", pass_prepare},
-    {"lower", oi_pass_lower},
-    {"layout", pass_layout},
-    {"settled", pass_settled},
-    {"epilogues", pass_epilogues},
-    {"constants", oi_pass_fold},
-    {"dead code", oi_pass_dead},
-    {"elementwise", oi_pass_fuse_elementwise},
+    {"prepare", NULL, &prepare_ruleset, OI_EXACT},
+    {"lower", oi_pass_lower, NULL, OI_ROUNDS},
+    {"layout", NULL, &oi_layout_rules, OI_EXACT},
+    {"settled", NULL, &settled_ruleset, OI_EXACT},
+    {"epilogues", NULL, &oi_epilogue_rules, OI_EXACT},
+    {"constants", oi_pass_fold, NULL, OI_EXACT},
+    {"dead code", oi_pass_dead, NULL, OI_EXACT},
+    {"elementwise", oi_pass_fuse_elementwise, NULL, OI_ROUNDS},
 };
 
 enum {
@@ -155,13 +137,29 @@ enum {
     FOLD_LOWERED = 256 << 20,
 };
 
+/* What rewrites lowered operators alone needs them to be there. */
+static bool pass_skipped(const oi_watch *w, const pass_entry *e)
+{
+    return e->run == oi_pass_lower ? w->exact : oi_watch_skips(w, e->name, e->rounding);
+}
+
 static oi_status run_passes(oi_graph *g, oi_pass *p, const pass_entry *pass, size_t n)
 {
     for (size_t i = 0; i < n && !oi_pass_stopped(p); i++) {
         OI_TRY(oi_pass_check(p));
         uint64_t before = p->rewriter.commits;
-        OI_TRY(pass[i].run(g, p));
-        if (p->rewriter.commits != before && p->rewriter.strict) {
+        if (!pass[i].rules && pass_skipped(&p->rewriter.watch, &pass[i]))
+            continue;
+        p->rewriter.pass = pass[i].name;
+        if (pass[i].rules)
+            OI_TRY(oi_rewrite_run(g, pass[i].rules->rule, pass[i].rules->n, &p->rewriter));
+        else
+            OI_TRY(pass[i].run(g, p));
+        if (p->rewriter.commits == before)
+            continue;
+        if (p->rewriter.watch.changed)
+            p->rewriter.watch.changed(p->rewriter.watch.user, pass[i].name, NULL);
+        if (p->rewriter.strict) {
             oi_status status = oi_graph_verify(g);
             if (status) {
                 oi_error_prefix("%s: after %s: ", p->rewriter.stage, pass[i].name);
@@ -210,7 +208,7 @@ static oi_status lower(oi_graph *g, oi_pass *p)
 oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi_optimize_options *o)
 {
     oi_pass p = {.rewriter = {.commits = o->commits, .stop_after = o->stop_after, .strict = o->strict, .check = o->check,
-                              .user = o->user}};
+                              .user = o->user, .watch = o->watch}};
     if (g->stage == OI_STAGE_IMPORTED && to > g->stage)
         OI_TRY(oi_infer_graph(g));
     if (g->stage < OI_STAGE_DECLUTTERED && to >= OI_STAGE_DECLUTTERED) {
@@ -230,6 +228,16 @@ oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi
     OI_FAIL_IF(o->strict && p.rewriter.exhausted, ONNX_INFER_E_INTERNAL, "the passes do not come to an end");
     OI_TRY(oi_graph_compact(g));
     return oi_graph_verify(g);
+}
+
+bool oi_optimize_pass(size_t i, oi_pass_info *out)
+{
+    const size_t first = sizeof declutter_passes / sizeof *declutter_passes, all = first + sizeof lower_passes / sizeof *lower_passes;
+    if (i >= all)
+        return false;
+    const pass_entry *e = i < first ? &declutter_passes[i] : &lower_passes[i - first];
+    *out = (oi_pass_info){i < first ? OI_STAGE_DECLUTTERED : OI_STAGE_LOWERED, e->name, e->rounding, e->rules};
+    return true;
 }
 
 oi_status oi_optimize(oi_graph *g, oi_stage to, const oi_target *target)

@@ -13,7 +13,19 @@ typedef struct {
     oi_status (*check)(void *user); /* called between nodes; other than ONNX_INFER_OK ends the work. May be NULL */
     void *user;
     uint64_t commits;    /* out: changes made; counts on */
+    oi_watch watch;
 } oi_optimize_options;
+
+/* The passes in the order of the stages, for tests. */
+typedef struct {
+    oi_stage stage;        /* that it leads to */
+    const char *name;
+    oi_rounding rounding;
+    const oi_rules *rules; /* NULL: it has none */
+} oi_pass_info;
+
+/* false: there is no pass i. */
+bool oi_optimize_pass(size_t i, oi_pass_info *out);
 
 /* Runs the stages that lead from g's stage to `to` in place; ends with oi_graph_compact and oi_graph_verify. `target` is
  * needed for OI_STAGE_LOWERED. On failure the graph is only good for being destroyed.

@@ -8,7 +8,7 @@ static oi_status lower_node(oi_rewrite *rw, oi_node_id id)
     return op->lower ? op->lower(rw, id, rw->target) : ONNX_INFER_OK;
 }
 
-static const oi_rule lower_rule = {.name = "lower", .fn = lower_node};
+static const oi_rule lower_rule = {.name = "lower", .fn = lower_node, .rounding = OI_ROUNDS};
 
 oi_status oi_pass_lower(oi_graph *g, oi_pass *p)
 {

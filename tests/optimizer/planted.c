@@ -8,5 +8,5 @@ static oi_status planted(oi_rewrite *rw, oi_node_id id)
     return rw->status;
 }
 
-#define OI_PLANTED_RULES {"planted", "Sigmoid", planted},
+#define OI_PLANTED_RULES {"planted", "Sigmoid", planted, OI_ROUNDS},
 #include "optimizer/optimizer.c"

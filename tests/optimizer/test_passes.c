@@ -401,7 +401,7 @@ static oi_status wrong_shape(oi_rewrite *rw, oi_node_id id)
 
 START_TEST(undone_rewrites_leave_the_graph_as_it_was)
 {
-    const oi_rule rules[] = {{"decline", NULL, decline}, {"wrong shape", NULL, wrong_shape}};
+    const oi_rule rules[] = {{"decline", NULL, decline, OI_EXACT}, {"wrong shape", NULL, wrong_shape, OI_EXACT}};
     oi_graph *g = graph_from_text("input x float32 2x3\n const c float32 3 random\n a = Relu(x)\n b = Add(a, c)\n d = Mul(a, b)\n"
                                   "output d\n output a");
     char *before = graph_print(g);
@@ -430,7 +430,7 @@ static oi_status flip(oi_rewrite *rw, oi_node_id id)
 
 START_TEST(endless_rules_are_stopped)
 {
-    const oi_rule rule = {"flip", "Relu", flip};
+    const oi_rule rule = {"flip", "Relu", flip, OI_EXACT};
     oi_graph *g = graph_from_text("input x float32 2x3\n y = Relu(x)\n output y");
     oi_rewriter r = {.stage = "test"};
     ck_assert_int_eq(oi_rewrite_run(g, &rule, 1, &r), ONNX_INFER_OK);
