@@ -319,7 +319,6 @@ struct oi_op {
     oi_status (*eval)(oi_eval *e);        /* required: every type of the standard, plain and right */
     oi_status (*declutter)(oi_rewrite *rw, oi_node_id id);                         /* optional: target-free */
     oi_status (*lower)(oi_rewrite *rw, oi_node_id id, const oi_target *target);    /* optional */
-    oi_status (*fuse)(oi_rewrite *rw, oi_node_id id, const oi_target *target);     /* optional: after lowering */
     oi_status (*prepare)(oi_prepare *p);  /* optional */
     /* Optional: what eval keeps for a node from run to run, made once for each step of a plan (constant inputs are in g)
      * and used by all threads that run it. eval does without where it is given none. */

@@ -60,17 +60,6 @@ static oi_status cancel_to(oi_rewrite *rw, oi_node_id id)
     return rw->status;
 }
 
-static oi_status cancel_from(oi_rewrite *rw, oi_node_id id)
-{
-    const oi_node node = rw->g->node[id];
-    const oi_node *to = oi_match_def(rw->g, node.in[0], "ReorderToBlocked");
-    const oi_from_blocked_attr *from = node.attr;
-    if (to && from->space == 1 && from->channels_last == ((const oi_to_blocked_attr *)to->attr)->channels_last &&
-        oi_shape_equal(&oi_graph_fact(rw->g, to->in[0])->shape, &oi_graph_fact(rw->g, node.out[0])->shape))
-        oi_rewrite_replace(rw, node.out[0], to->in[0]);
-    return rw->status;
-}
-
 /* --- single pixels --------------------------------------------------------------------------------------------------------- */
 
 static oi_status replace_by_view(oi_rewrite *rw, const oi_node *node)
@@ -357,7 +346,6 @@ static oi_status push_pad(oi_rewrite *rw, oi_node_id id)
 
 static const oi_rule rules[] = {
     {"cancel reorders", "ReorderToBlocked", cancel_to, OI_EXACT},
-    {"cancel reorders", "ReorderFromBlocked", cancel_from, OI_EXACT},
     {"channels last", "Transpose", last_from_blocked, OI_EXACT},
     {"channels last", "ReorderToBlocked", last_to_blocked, OI_EXACT},
     {"depth to space", "DepthToSpace", space_from_blocked, OI_EXACT},

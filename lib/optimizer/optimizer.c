@@ -24,12 +24,6 @@ static oi_status declutter_hook(oi_rewrite *rw, oi_node_id id)
     return op->declutter ? op->declutter(rw, id) : ONNX_INFER_OK;
 }
 
-static oi_status fuse_hook(oi_rewrite *rw, oi_node_id id)
-{
-    const oi_op *op = rw->g->node[id].op;
-    return op->fuse ? op->fuse(rw, id, rw->target) : ONNX_INFER_OK;
-}
-
 /* Tried in this order on each node. */
 static const oi_rule declutter_rules[] = {
     {"declutter", NULL, declutter_hook, OI_ROUNDS},
@@ -52,8 +46,8 @@ static const oi_rule declutter_rules[] = {
     {"factor", "Div", oi_rule_scalar_up, OI_ROUNDS},
     {"two factors", "MatMul", oi_rule_two_factors, OI_ROUNDS},
     {"bias", "Add", oi_rule_bias_up, OI_ROUNDS},
-    {"hard sigmoid", "Div", oi_rule_hard_sigmoid, OI_EXACT},
-    {"hard sigmoid", "Mul", oi_rule_hard_sigmoid, OI_EXACT},
+    {"hard sigmoid", "Div", oi_rule_hard_sigmoid, OI_ROUNDS},
+    {"hard sigmoid", "Mul", oi_rule_hard_sigmoid, OI_ROUNDS},
     {"hard swish", "Mul", oi_rule_hard_swish, OI_ROUNDS},
     {"hard swish", "Div", oi_rule_hard_swish, OI_ROUNDS},
     {"swish", "Mul", oi_rule_swish, OI_ROUNDS},
@@ -111,7 +105,6 @@ static const oi_rules prepare_ruleset = RULES(prepare_rules);
 
 /* After the layout is settled. */
 static const oi_rule settled_rules[] = {
-    {"fuse", NULL, fuse_hook, OI_ROUNDS},
     {"reorder of one pixel", "ReorderToBlocked", oi_rule_single_pixel, OI_EXACT},
     {"reorder of one pixel", "ReorderFromBlocked", oi_rule_single_pixel, OI_EXACT},
     {"view behind a product", NULL, oi_rule_product_in_views, OI_EXACT},

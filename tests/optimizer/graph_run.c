@@ -26,9 +26,9 @@ static oi_status run_twice(oi_frame *f, const oi_engine *e, uint32_t nin, const 
     return status;
 }
 
-oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps)
+static oi_status run_to(oi_stage stage, const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps)
 {
-    oi_engine e = {.stage = OI_STAGE_LOWERED, .target = {.isa = isa, .kernels = oi_kernels_for(isa)},
+    oi_engine e = {.stage = stage, .target = {.isa = isa, .kernels = oi_kernels_for(isa)},
                    .limits = {1 << 20, 8, (uint64_t)1 << 30, (uint64_t)1 << 31, 2}};
     oi_tensor input[MOST];
     oi_arg arg[MOST];
@@ -62,4 +62,18 @@ oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t op
     for (uint32_t i = 0; i < g->ninput; i++)
         oi_tensor_clear(&input[i]);
     return status;
+}
+
+oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps)
+{
+    return run_to(OI_STAGE_LOWERED, g, isa, seed, open, out, steps);
+}
+
+oi_status graph_compute(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *out)
+{
+    for (uint32_t i = 0; i < g->nnode; i++) {
+        if (g->node[i].op && (g->node[i].op->flags & OI_OP_CONTROL))
+            return run_to(OI_STAGE_TYPED, g, oi_cpu_isa_detect(), seed, open, out, NULL);
+    }
+    return graph_evaluate(g, seed, open, out);
 }

@@ -8,4 +8,7 @@
  * from `seed`. out: noutput tensors of the second run, which the caller clears; *steps: of the plan. */
 oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps);
 
+/* The same as graph_evaluate, also of graphs with subgraphs. */
+oi_status graph_compute(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *out);
+
 #endif

@@ -116,49 +116,149 @@ static uint32_t read_names(oi_graph *g, char *list, oi_value_id *out)
     return n;
 }
 
-static void read_node(oi_graph *g, char *line)
+enum { MAX_SUBS = 8, MAX_DEPTH = 3, MAX_ARGS = 64 };
+
+/* A graph that is being read; of a subgraph also what it is called, and what it captures of the graph around it. */
+typedef struct {
+    oi_graph *g;
+    char name[32];
+    oi_value_id capture[MAX_ARGS];
+    char captured[MAX_ARGS][32];
+    uint32_t ncapture;
+    bool captures_done; /* they are inputs behind the formal ones */
+} reading;
+
+typedef struct {
+    reading at[MAX_DEPTH], sub[MAX_SUBS]; /* sub: complete, not yet part of a node */
+    uint32_t depth, nsub;
+    uint64_t seed;
+} reader;
+
+static reading *sub_named(reader *r, const char *name)
 {
-    oi_value_id in[64], out[16];
-    char *equals = strstr(line, " = "), *open = strchr(equals, '('), *close = strchr(open, ')');
+    for (uint32_t i = r->nsub; i-- > 0;) {
+        if (strcmp(r->sub[i].name, name) == 0)
+            return &r->sub[i];
+    }
+    require(false, name);
+    return NULL;
+}
+
+/* "<then_branch=a, else_branch=b>": the captures become inputs of the node. */
+static uint32_t read_subs(reader *r, char *text, oi_sub *sub, uint32_t *nin, oi_value_id *in)
+{
+    static const char *const names[] = {"then_branch", "else_branch", "body"}; /* they outlive the graph */
+    static uint32_t captures[MAX_SUBS][MAX_ARGS];
+    uint32_t n = 0;
+    for (char *word = strtok(text, "<>, "); word; word = strtok(NULL, "<>, ")) {
+        char *equals = strchr(word, '=');
+        const char *name = NULL;
+        require(equals && n < MAX_SUBS, word);
+        *equals = 0;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            name = strcmp(names[i], word) ? name : names[i];
+        require(name != NULL, word);
+        const reading *s = sub_named(r, equals + 1);
+        sub[n] = (oi_sub){name, s->g, captures[n], s->ncapture};
+        for (uint32_t i = 0; i < s->ncapture; i++) {
+            captures[n][i] = *nin;
+            in[(*nin)++] = s->capture[i];
+        }
+        n++;
+    }
+    return n;
+}
+
+static void read_node(reader *r, char *line)
+{
+    oi_graph *g = r->at[r->depth].g;
+    oi_value_id in[MAX_ARGS], out[16];
+    oi_sub sub[MAX_SUBS];
+    char *equals = strstr(line, " = "), *open = strchr(equals, '('), *close = strchr(open, ')'), *subs = strchr(close, '<');
     require(equals && open && close, line);
     *equals = *open = *close = 0;
+    if (subs)
+        *subs++ = 0;
     const oi_op *op = oi_op_find("", equals + 3);
+    op = op ? op : oi_op_find("onnx_infer", equals + 3);
     require(op != NULL, equals + 3);
     void *attr;
     require(!oi_attr_parse_text(g->arena, op, close + 1, &attr), "building a graph");
-    uint32_t nin = read_names(g, open + 1, in), nout = read_names(g, line, out);
-    oi_status status = oi_graph_add_node(g, op, NULL, attr, nin, in, nout, out, 0, NULL, NULL);
+    uint32_t nin = read_names(g, open + 1, in), nout = read_names(g, line, out), nsub = subs ? read_subs(r, subs, sub, &nin, in) : 0;
+    oi_status status = oi_graph_add_node(g, op, NULL, attr, nin, in, nout, out, nsub, nsub ? sub : NULL, NULL);
     require(!status, "graph");
+}
+
+/* "sub name(x, y)" up to "end". */
+static void begin_sub(reader *r, char *p)
+{
+    char *open = strchr(p, '('), *close = open ? strchr(open, ')') : NULL;
+    require(open && close && r->depth + 1 < MAX_DEPTH, "sub");
+    *open = *close = 0;
+    oi_graph *around = r->at[r->depth].g;
+    reading *s = &r->at[++r->depth];
+    *s = (reading){.g = oi_graph_create_sub(around)};
+    snprintf(s->name, sizeof s->name, "%s", word(&p));
+    for (char *name = strtok(open + 1, ", "); name; name = strtok(NULL, ", ")) {
+        s->capture[s->ncapture] = value_named(around, name);
+        snprintf(s->captured[s->ncapture++], sizeof s->captured[0], "%s", name);
+    }
+}
+
+static void end_captures(reading *s)
+{
+    oi_value_id v;
+    const oi_fact unknown = oi_fact_unknown();
+    for (uint32_t i = 0; i < s->ncapture && !s->captures_done; i++)
+        require(!oi_graph_add_input(s->g, s->captured[i], &unknown, &v), "building a graph");
+    s->captures_done = true;
+}
+
+static void read_line(reader *r, char *line)
+{
+    reading *s = &r->at[r->depth];
+    oi_value_id v;
+    char *p = line;
+    if (strncmp(line, "input ", 6) == 0) {
+        word(&p);
+        const char *name = word(&p);
+        const char *type = word(&p);
+        oi_fact f = oi_fact_unknown();
+        if (strcmp(type, "any") != 0) {
+            oi_dim dims[OI_MAX_RANK];
+            int32_t rank = read_dims(s->g, word(&p), dims);
+            f = oi_fact_tensor(dtype_named(type), rank, dims);
+        }
+        require(!oi_graph_add_input(s->g, name, &f, &v), "building a graph");
+        return;
+    }
+    end_captures(s);
+    if (strncmp(line, "const ", 6) == 0) {
+        word(&p);
+        read_const(s->g, p, &r->seed);
+    } else if (strncmp(line, "output ", 7) == 0) {
+        word(&p);
+        require(!oi_graph_mark_output(s->g, value_named(s->g, word(&p))), "building a graph");
+    } else if (strncmp(line, "sub ", 4) == 0) {
+        word(&p);
+        begin_sub(r, p);
+    } else if (strcmp(line, "end") == 0) {
+        require(r->depth > 0 && r->nsub < MAX_SUBS, "end");
+        r->sub[r->nsub++] = r->at[r->depth--];
+    } else {
+        read_node(r, line);
+    }
 }
 
 oi_graph *graph_from_text(const char *text)
 {
-    oi_graph *g = oi_graph_create(NULL, NULL);
+    reader r = {.seed = 1};
+    oi_graph *g = r.at[0].g = oi_graph_create(NULL, NULL);
     char *copy = strdup(text), *rest = copy;
-    uint64_t seed = 1;
     for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         line += strspn(line, " ");
-        char *p = line;
-        oi_value_id v;
-        if (!*line)
-            continue;
-        if (strncmp(line, "input ", 6) == 0) {
-            word(&p);
-            const char *name = word(&p);
-            oi_dtype dtype = dtype_named(word(&p));
-            oi_dim dims[OI_MAX_RANK];
-            int32_t rank = read_dims(g, word(&p), dims);
-            oi_fact f = oi_fact_tensor(dtype, rank, dims);
-            require(!oi_graph_add_input(g, name, &f, &v), "building a graph");
-        } else if (strncmp(line, "const ", 6) == 0) {
-            word(&p);
-            read_const(g, p, &seed);
-        } else if (strncmp(line, "output ", 7) == 0) {
-            word(&p);
-            require(!oi_graph_mark_output(g, value_named(g, word(&p))), "building a graph");
-        } else {
-            read_node(g, line);
-        }
+        if (*line)
+            read_line(&r, line);
     }
     free(copy);
     oi_status status = oi_infer_graph(g);
@@ -174,16 +274,28 @@ static int append(void *user, const void *p, size_t n)
     return fwrite(p, 1, n, f) == n ? 0 : -1;
 }
 
+static void print_ops(FILE *f, oi_graph *g)
+{
+    oi_node_id *order;
+    uint32_t n;
+    require(!oi_graph_order(g, &order, &n), "building a graph");
+    for (uint32_t i = 0; i < n; i++) {
+        const oi_node *node = &g->node[order[i]];
+        fprintf(f, "%s%s", i ? " " : "", node->op->name);
+        for (uint32_t k = 0; k < node->nsub; k++) {
+            fprintf(f, k ? " | " : "(");
+            print_ops(f, node->sub[k].graph);
+        }
+        fprintf(f, node->nsub ? ")" : "");
+    }
+}
+
 char *graph_ops(oi_graph *g)
 {
     char *text = NULL;
     size_t size;
     FILE *f = open_memstream(&text, &size);
-    oi_node_id *order;
-    uint32_t n;
-    require(!oi_graph_order(g, &order, &n), "building a graph");
-    for (uint32_t i = 0; i < n; i++)
-        fprintf(f, "%s%s", i ? " " : "", g->node[order[i]].op->name);
+    print_ops(f, g);
     fclose(f);
     return text;
 }
@@ -245,6 +357,18 @@ oi_status graph_evaluate(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *ou
         oi_tensor_clear(&value[v]);
     free(value);
     return status;
+}
+
+bool tensors_equal(const oi_tensor *a, const oi_tensor *b)
+{
+    if (a->dtype != b->dtype || !oi_tensor_same_shape(a, b))
+        return false;
+    for (int64_t i = 0; i < oi_tensor_count(a); i++) {
+        double x = oi_elem_get_double(a->dtype, a->data, (size_t)i), y = oi_elem_get_double(b->dtype, b->data, (size_t)i);
+        if (x != y && !(isnan(x) && isnan(y)))
+            return false;
+    }
+    return true;
 }
 
 double tensors_differ(const oi_tensor *a, const oi_tensor *b)

@@ -1,14 +1,5 @@
-/* Which spellings of attention and rotary embedding become one step and which stay; each lowered graph still computes the same on every
- * instruction set. */
-#include "graph_text.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef struct {
-    const char *name, *graph, *ops; /* ops: of the lowered graph, in topological order */
-} lowered_case;
+/* Spellings of attention and rotary embedding that become one step when lowered, and some that stay. */
+#include "cases.h"
 
 #define QKV_4D "input q float32 2x3x5x8\n input k float32 2x3x7x8\n input v float32 2x3x7x4\n"
 #define K_TURNED "kt = Transpose(k) {perm=[0,1,3,2]}\n"
@@ -19,7 +10,7 @@ typedef struct {
     "const last int64 1 = -1\n const ax1 int64 1 = 1\n c = Unsqueeze(cos, ax1)\n s = Unsqueeze(sin, ax1)\n q1 = Reshape(q, h)\n"        \
     "x = Transpose(q1) {perm=[0,2,1,3]}\n"
 
-static const lowered_case cases[] = {
+static const rewrite_case rewrites[] = {
     {"attention", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y", "AttentionStrided"},
     {"attention with scale, mask and heads side by side",
      "input q float32 2x5x24\n input k float32 2x7x24\n input v float32 2x7x24\n input m float32 2x1x1x7\n const h int64 4 = 2 -1 3 8\n"
@@ -79,17 +70,6 @@ static const lowered_case cases[] = {
      "v = Gemm(z, wv) {transB=1}\n q1 = Reshape(q, h)\n q2 = Transpose(q1) {perm=[1,0,2]}\n k1 = Reshape(k, h)\n"
      "k2 = Transpose(k1) {perm=[1,2,0]}\n v1 = Reshape(v, h)\n v2 = Transpose(v1) {perm=[1,0,2]}\n s = MatMul(q2, k2)\n p = Softmax(s)\n"
      "y = MatMul(p, v2)\n output y", "GemmPacked GemmPacked AttentionStrided"},
-    {"attention whose weights are wanted stays",
-     QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y\n output p", "Transpose MatMul Softmax MatMul"},
-    {"softmax along rows stays", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s) {axis=2}\n y = MatMul(p, v)\n output y",
-     "Transpose MatMul Softmax MatMul"},
-    {"softmax between constant weights stays",
-     "input x float32 5x8\n const a float32 8x7 random\n const b float32 7x4 random\n s = MatMul(x, a)\n p = Softmax(s)\n y = MatMul(p, b)\n"
-     "output y", "GemmPacked Softmax GemmPacked"},
-    {"a product of masked and scaled scores stays",
-     QKV_4D "input m float32 5x7\n const c float32 scalar = 0.5\n" K_TURNED
-     "s = MatMul(q, kt)\n t = Add(s, m)\n u = Mul(t, c)\n p = Softmax(u)\n y = MatMul(p, v)\n output y",
-     "Transpose MatMul Fused Softmax MatMul"},
     {"operator with heads side by side",
      "input q float32 2x5x24\n input k float32 2x7x24\n input v float32 2x7x24\n input m bool 5x7\n"
      "y = Attention(q, k, v, m) {q_num_heads=3, kv_num_heads=3, scale=0.4}\n output y", "AttentionStrided"},
@@ -104,10 +84,6 @@ static const lowered_case cases[] = {
      "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
      "x1 = Slice(x, zero, four, last)\n x2 = Slice(x, four, top, last)\n n = Neg(x2)\n r = Concat(n, x1) {axis=-1}\n"
      "a = Mul(x, c)\n b = Mul(r, s)\n y = Add(a, b)\n output y", "RotaryStrided"},
-    {"rotary embedding of halves by Split, turned the other way stays",
-     "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
-     "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x1)\n r = Concat(x2, n) {axis=-1}\n a = Mul(c, x)\n b = Mul(s, r)\n"
-     "y = Add(b, a)\n output y", "Unsqueeze Unsqueeze Reshape Transpose Split Neg Concat Fused"},
     {"rotary embedding of pairs",
      "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n const two int64 1 = 2\n const one int64 1 = 1\n"
      "const m int64 1 = -1\n const f int64 4 = 2 3 5 8\n" ROTARY
@@ -136,52 +112,26 @@ static const lowered_case cases[] = {
     {"rotary operator of pairs",
      "input x float32 2x3x5x8\n input cos float32 2x5x4\n input sin float32 2x5x4\n y = RotaryEmbedding(x, cos, sin) {interleaved=1}\n"
      "output y", "RotaryStrided"},
-    {"operator whose scores are wanted stays",
+};
+
+static const leave_case leaves[] = {
+    {"attention", "attention whose weights are wanted stays",
+     QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s)\n y = MatMul(p, v)\n output y\n output p", "Transpose MatMul Softmax MatMul"},
+    {"attention", "softmax along rows stays", QKV_4D K_TURNED "s = MatMul(q, kt)\n p = Softmax(s) {axis=2}\n y = MatMul(p, v)\n output y",
+     "Transpose MatMul Softmax MatMul"},
+    {"attention", "softmax between constant weights stays",
+     "input x float32 5x8\n const a float32 8x7 random\n const b float32 7x4 random\n s = MatMul(x, a)\n p = Softmax(s)\n y = MatMul(p, b)\n"
+     "output y", "GemmPacked Softmax GemmPacked"},
+    {"attention", "a product of masked and scaled scores stays",
+     QKV_4D "input m float32 5x7\n const c float32 scalar = 0.5\n" K_TURNED
+     "s = MatMul(q, kt)\n t = Add(s, m)\n u = Mul(t, c)\n p = Softmax(u)\n y = MatMul(p, v)\n output y",
+     "Transpose MatMul Fused(Add Mul) Softmax MatMul"},
+    {"rotary embedding", "rotary embedding of halves by Split, turned the other way stays",
+     "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
+     "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x1)\n r = Concat(x2, n) {axis=-1}\n a = Mul(c, x)\n b = Mul(s, r)\n"
+     "y = Add(b, a)\n output y", "Unsqueeze Unsqueeze Reshape Transpose Split Neg Concat Fused(Mul Mul Add)"},
+    {"attention", "attention operator whose scores are wanted stays",
      "input q float32 2x4x5x8\n y, nk, nv, s = Attention(q, q, q)\n output y\n output s", "Attention"},
 };
 
-START_TEST(lowers_as_it_should)
-{
-    const lowered_case *c = &cases[_i];
-    oi_tensor want[4] = {0}, got[4] = {0};
-    oi_graph *before = graph_from_text(c->graph);
-    ck_assert_int_eq(graph_evaluate(before, 7, 5, want), ONNX_INFER_OK);
-    for (oi_cpu_isa isa = 0; isa < OI_ISA_COUNT; isa++) {
-        oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
-        oi_optimize_options o = {.strict = true};
-        if (!oi_cpu_isa_available(isa) || target.kernels->isa != isa)
-            continue;
-        oi_graph *g = graph_from_text(c->graph);
-        oi_status status = oi_optimize_with(g, OI_STAGE_LOWERED, &target, &o);
-        ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
-        char *ops = graph_ops(g);
-        ck_assert_msg(strcmp(ops, c->ops) == 0, "%s: got '%s', expected '%s'", c->name, ops, c->ops);
-        free(ops);
-        status = graph_evaluate(g, 7, 5, got);
-        ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
-        for (uint32_t i = 0; i < g->noutput; i++) {
-            double differ = tensors_differ(&want[i], &got[i]);
-            ck_assert_msg(differ < 1e-5, "%s, %s: output %u differs by %g", c->name, oi_cpu_isa_name(isa), i, differ);
-        }
-        for (int i = 0; i < 4; i++)
-            oi_tensor_clear(&got[i]);
-        oi_graph_destroy(g);
-    }
-    for (int i = 0; i < 4; i++)
-        oi_tensor_clear(&want[i]);
-    oi_graph_destroy(before);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("attention");
-    TCase *t = tcase_create("attention");
-    tcase_add_loop_test(t, lowers_as_it_should, 0, (int)(sizeof cases / sizeof *cases));
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
-}
+const case_table attention_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);
