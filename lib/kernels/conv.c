@@ -364,7 +364,7 @@ oi_status oi_conv_plan_init(oi_conv_plan *p, const oi_kernels *kern, const oi_co
     return ONNX_INFER_OK;
 }
 
-static void pack_depthwise(const oi_conv_plan *p, const float *w, const float *scale, float *dst)
+static void pack_depthwise(const oi_conv_plan *p, const oi_loose_float *w, const float *scale, float *dst)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl, taps = s->kh * s->kw;
@@ -376,7 +376,7 @@ static void pack_depthwise(const oi_conv_plan *p, const float *w, const float *s
 
 /* The rows of one tap and one input block: dst [channels][vectors * vl]. */
 static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, size_t tap,
-                     const float *w, const float *scale, float *dst)
+                     const oi_loose_float *w, const float *scale, float *dst)
 {
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl, width = q->vectors * vl, oc0 = q->vector * vl, taps = s->kh * s->kw;
@@ -407,8 +407,8 @@ static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t c
  * buffer and its rows, [channel][tap], put in the order [tap][channel]. False if the block is not of that
  * kind.
  */
-static bool pack_block(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, const float *w,
-                       const float *scale, float *dst)
+static bool pack_block(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels,
+                       const oi_loose_float *w, const float *scale, float *dst)
 {
     enum { ROOM = 16 * 9 * 48 };
     const oi_conv_shape *s = &p->shape;
@@ -441,14 +441,11 @@ static bool in_phase(bool transposed, size_t i, size_t dilation, size_t stride, 
     return !transposed || (i * dilation) % stride == residue;
 }
 
-void oi_conv_pack_weights(const oi_conv_plan *p, const float *w, const float *scale, float *dst)
+/* Panel i of all phases. */
+static void pack_panel(const oi_conv_plan *p, const oi_loose_float *w, const float *scale, size_t i, float *dst)
 {
     const oi_conv_shape *s = &p->shape;
-    if (p->algo == OI_CONV_DEPTHWISE) {
-        pack_depthwise(p, w, scale, dst);
-        return;
-    }
-    size_t base = 0;
+    const panel q = panel_at(p, i);
     const size_t tap_floats = p->packed / (s->kh * s->kw);
     for (size_t ry = 0; ry < p->phase_h; ry++)
         for (size_t rx = 0; rx < p->phase_w; rx++) {
@@ -457,28 +454,43 @@ void oi_conv_pack_weights(const oi_conv_plan *p, const float *w, const float *sc
                 ny += in_phase(s->transposed, y, s->dh, s->sh, ry);
             for (size_t x = 0; x < s->kw; x++)
                 nx += in_phase(s->transposed, x, s->dw, s->sw, rx);
-            for (size_t i = 0; i < p->panels; i++) {
-                const panel q = panel_at(p, i);
-                float *d = dst + base + q.offset * ny * nx;
-                for (size_t b = 0; b < q.blocks; b++) {
-                    const size_t ic0 = (q.block + b) * p->in_lanes,
-                                 channels = b + 1 == q.blocks ? q.last : p->in_lanes;
-                    if (pack_block(p, &q, ic0, channels, w, scale, d)) {
-                        d += channels * s->kh * s->kw * q.vectors * p->kern->vl;
-                        continue;
-                    }
-                    for (size_t y = 0; y < s->kh; y++)
-                        for (size_t x = 0; x < s->kw; x++) {
-                            if (!in_phase(s->transposed, y, s->dh, s->sh, ry) ||
-                                !in_phase(s->transposed, x, s->dw, s->sw, rx))
-                                continue;
-                            pack_tap(p, &q, ic0, channels, y * s->kw + x, w, scale, d);
-                            d += channels * q.vectors * p->kern->vl;
-                        }
+            float *d = dst + q.offset * ny * nx;
+            for (size_t b = 0; b < q.blocks; b++) {
+                const size_t ic0 = (q.block + b) * p->in_lanes, channels = b + 1 == q.blocks ? q.last : p->in_lanes;
+                if (pack_block(p, &q, ic0, channels, w, scale, d)) {
+                    d += channels * s->kh * s->kw * q.vectors * p->kern->vl;
+                    continue;
                 }
+                for (size_t y = 0; y < s->kh; y++)
+                    for (size_t x = 0; x < s->kw; x++) {
+                        if (!in_phase(s->transposed, y, s->dh, s->sh, ry) ||
+                            !in_phase(s->transposed, x, s->dw, s->sw, rx))
+                            continue;
+                        pack_tap(p, &q, ic0, channels, y * s->kw + x, w, scale, d);
+                        d += channels * q.vectors * p->kern->vl;
+                    }
             }
-            base += tap_floats * ny * nx;
+            dst += tap_floats * ny * nx;
         }
+}
+
+size_t oi_conv_pack_parts(const oi_conv_plan *p)
+{
+    return p->algo == OI_CONV_DEPTHWISE ? 1 : p->panels;
+}
+
+void oi_conv_pack_part(const oi_conv_plan *p, const oi_loose_float *w, const float *scale, size_t i, float *dst)
+{
+    if (p->algo == OI_CONV_DEPTHWISE)
+        pack_depthwise(p, w, scale, dst);
+    else
+        pack_panel(p, w, scale, i, dst);
+}
+
+void oi_conv_pack_weights(const oi_conv_plan *p, const oi_loose_float *w, const float *scale, float *dst)
+{
+    for (size_t i = 0; i < oi_conv_pack_parts(p); i++)
+        oi_conv_pack_part(p, w, scale, i, dst);
 }
 
 /* What the reading of one task starts from: the input itself, or the strip. */

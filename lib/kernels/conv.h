@@ -82,7 +82,10 @@ oi_status oi_conv_plan_init(oi_conv_plan *plan, const oi_kernels *kern, const oi
  * scale, when not NULL, holds oc factors to multiply each output channel's weights with (a folded batch
  * normalisation).
  */
-void oi_conv_pack_weights(const oi_conv_plan *plan, const float *w, const float *scale, float *dst);
+void oi_conv_pack_weights(const oi_conv_plan *plan, const oi_loose_float *w, const float *scale, float *dst);
+/* The same by parts, in any order and on any threads: part i of oi_conv_pack_parts. */
+size_t oi_conv_pack_parts(const oi_conv_plan *plan);
+void oi_conv_pack_part(const oi_conv_plan *plan, const oi_loose_float *w, const float *scale, size_t i, float *dst);
 
 /* Runs one task; see above. y may be the residual, never x. */
 void oi_conv_run(const oi_conv_plan *plan, const oi_conv_args *args, size_t task, float *workspace);

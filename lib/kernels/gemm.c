@@ -13,6 +13,7 @@ enum {
     MAX_DEPTH = 1024,    /* k of one pass: a panel of B stays in the second level cache */
     MAX_ROWS = 168,      /* rows of a task, so that its part of A stays there too */
     STOP_MACS = 1 << 18, /* of memory-bound work, between two questions whether to stop */
+    PART_PANELS = 8, PART_ROWS = 32, /* packed together: as many rows are read a piece at a time, by whole lines of the cache */
     FEW_ROWS = 16, /* up to here B is read where it lies: packing it would cost as much as the product */
 };
 
@@ -68,7 +69,7 @@ size_t oi_gemm_packed_size(const oi_kernels *kern, size_t k, size_t n)
     return size;
 }
 
-static void copy_floats(float *dst, const float *src, size_t n)
+static void copy_floats(float *dst, const oi_loose_float *src, size_t n)
 {
     for (; n >= 16; n -= 16, dst += 16, src += 16)
         memcpy(dst, src, 16 * sizeof *dst);
@@ -77,7 +78,7 @@ static void copy_floats(float *dst, const float *src, size_t n)
 }
 
 /* Columns [n0, n0 + cols) and depth [k0, k0 + kc) of B into a panel of `width` >= cols columns. */
-static void pack_panel(const oi_kernels *kern, const float *b, size_t ldb, bool trans, size_t k0, size_t kc,
+static void pack_panel(const oi_kernels *kern, const oi_loose_float *b, size_t ldb, bool trans, size_t k0, size_t kc,
                        size_t n0, size_t cols, size_t width, float *dst)
 {
     if (trans) {
@@ -91,18 +92,34 @@ static void pack_panel(const oi_kernels *kern, const float *b, size_t ldb, bool 
 }
 
 /* Packed form: for each panel, [k][panel width]. */
-void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b,
+void oi_gemm_pack_part(const oi_kernels *kern, size_t k, size_t n, const oi_loose_float *b, size_t ldb, bool trans_b,
+                       float alpha, size_t i, float *dst)
+{
+    const size_t vl = kern->vl, vectors = div_up(n, vl), panels = oi_panel_count(vectors);
+    const size_t panel1 = min_size((i + 1) * PART_PANELS, panels), deep = trans_b ? k : PART_ROWS;
+    for (size_t k0 = 0; k0 < k; k0 += deep) {
+        const size_t kc = min_size(deep, k - k0);
+        for (size_t j = i * PART_PANELS; j < panel1; j++) {
+            size_t first;
+            const size_t width = oi_panel_vectors(vectors, j, &first) * vl;
+            float *panel = dst + first * vl * k + k0 * width;
+            pack_panel(kern, b, ldb, trans_b, k0, kc, first * vl, min_size(n - first * vl, width), width, panel);
+            if (alpha != 1.0f)
+                kern->unary[OI_UNARY_AFFINE](kc * width, panel, panel, alpha, 0.0f);
+        }
+    }
+}
+
+size_t oi_gemm_pack_parts(const oi_kernels *kern, size_t n)
+{
+    return div_up(oi_panel_count(div_up(n, kern->vl)), PART_PANELS);
+}
+
+void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const oi_loose_float *b, size_t ldb, bool trans_b,
                     float alpha, float *dst)
 {
-    const size_t vl = kern->vl, vectors = div_up(n, vl);
-    for (size_t i = 0; i < oi_panel_count(vectors); i++) {
-        size_t first;
-        const size_t width = oi_panel_vectors(vectors, i, &first) * vl;
-        float *panel = dst + first * vl * k;
-        pack_panel(kern, b, ldb, trans_b, 0, k, first * vl, min_size(n - first * vl, width), width, panel);
-        if (alpha != 1.0f)
-            kern->unary[OI_UNARY_AFFINE](k * width, panel, panel, alpha, 0.0f);
-    }
+    for (size_t i = 0; i < oi_gemm_pack_parts(kern, n); i++)
+        oi_gemm_pack_part(kern, k, n, b, ldb, trans_b, alpha, i, dst);
 }
 
 static size_t start_of(const size_t *offsets, size_t stride, size_t i)

@@ -67,8 +67,12 @@ oi_status oi_gemm_plan_init(oi_gemm_plan *plan, const oi_kernels *kern, const oi
 size_t oi_gemm_packed_size(const oi_kernels *kern, size_t k, size_t n);
 
 /* Packs B ([k][ldb], or [n][ldb] when trans_b), times alpha, into dst (oi_gemm_packed_size floats). */
-void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const float *b, size_t ldb, bool trans_b,
+void oi_gemm_pack_b(const oi_kernels *kern, size_t k, size_t n, const oi_loose_float *b, size_t ldb, bool trans_b,
                     float alpha, float *dst);
+/* The same by parts, in any order and on any threads: part i of oi_gemm_pack_parts. */
+size_t oi_gemm_pack_parts(const oi_kernels *kern, size_t n);
+void oi_gemm_pack_part(const oi_kernels *kern, size_t k, size_t n, const oi_loose_float *b, size_t ldb, bool trans_b,
+                       float alpha, size_t i, float *dst);
 
 /* Runs one task; see above. C must not overlap A or B. */
 void oi_gemm_run(const oi_gemm_plan *plan, const oi_gemm_args *args, size_t task, float *workspace);

@@ -9,9 +9,12 @@
 
 #include "base/cpu.h"
 
+/* A float at any address, aligned or not: weights are read where they lie in a file. */
+typedef float oi_loose_float __attribute__((aligned(1)));
+
 /*
  * General contract of every function in this directory.
- *   - Pointers are float data, 4-byte aligned; nothing needs more, 64-byte aligned data is fastest.
+ *   - Pointers are float data, 4-byte aligned, those to oi_loose_float not even that; 64-byte aligned data is fastest.
  *   - Sizes and strides count floats, never bytes. A size of 0 does nothing.
  *   - No allocation, no locks, no global state: safe from any thread on disjoint outputs.
  *   - Results do not depend on how the caller splits rows, planes or tasks over threads.
@@ -138,7 +141,7 @@ typedef struct oi_norm_args {
 typedef void oi_norm_fn(const oi_norm_args *args);
 
 /* dst[c * dst_ld + r] = src[r * src_ld + c] for r < rows, c < cols. src and dst do not overlap. */
-typedef void oi_transpose_fn(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst,
+typedef void oi_transpose_fn(size_t rows, size_t cols, const oi_loose_float *src, size_t src_ld, float *dst,
                              size_t dst_ld);
 
 /*

@@ -47,6 +47,15 @@ static size_t *shuffled(kt *t, size_t n)
     return order;
 }
 
+/* A copy at an address that is no multiple of 4, to be freed. */
+static void *loose_copy(const float *x, size_t n, oi_loose_float **copy)
+{
+    char *bytes = malloc(n * sizeof *x + 1);
+    memcpy(bytes + 1, x, n * sizeof *x);
+    *copy = (oi_loose_float *)(void *)(bytes + 1);
+    return bytes;
+}
+
 void check_gemm(kt *t)
 {
     const oi_kernels *kern = t->kern;
@@ -126,9 +135,15 @@ void check_gemm(kt *t)
     float *packed = kt_floats(t, packed_one * copies, false);
     oi_gemm_args run = g;
     if (s.b_packed) {
-        for (size_t i = 0; i < copies; i++)
-            oi_gemm_pack_b(kern, s.k, s.n, b + i * g.b_batch, g.ldb, s.trans_b, 1.0f,
-                           packed + i * packed_one);
+        const size_t parts = oi_gemm_pack_parts(kern, s.n);
+        size_t *part = shuffled(t, parts);
+        oi_loose_float *from;
+        void *copy = loose_copy(b, nb, &from);
+        for (size_t i = 0; i < copies * parts; i++)
+            oi_gemm_pack_part(kern, s.k, s.n, from + i / parts * g.b_batch, g.ldb, s.trans_b, 1.0f, part[i % parts],
+                              packed + i / parts * packed_one);
+        free(copy);
+        free(part);
         run.b = packed;
         run.b_batch = share_b ? 0 : packed_one;
     }
@@ -273,7 +288,13 @@ void check_conv(kt *t)
     /* Aligned as promised, which the buffer's end decides. */
     const size_t nws = (plan.workspace + 15) / 16 * 16;
     float *ws = kt_floats(t, nws, false);
-    oi_conv_pack_weights(&plan, w, scaled ? scale : NULL, packed);
+    oi_loose_float *from;
+    void *copy = loose_copy(w, nw, &from);
+    size_t *part = shuffled(t, oi_conv_pack_parts(&plan));
+    for (size_t i = 0; i < oi_conv_pack_parts(&plan); i++)
+        oi_conv_pack_part(&plan, from, scaled ? scale : NULL, part[i], packed);
+    free(part);
+    free(copy);
     oi_conv_args args = {.x = xb, .weights = packed, .y = yb, .epilogue = e};
     args.epilogue.bias = bias ? b : NULL;
     if (residual) {

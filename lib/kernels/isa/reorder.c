@@ -3,7 +3,7 @@
 #include "kernels/isa/isa.h"
 
 /* One block of at most VL x VL; rows and cols say how much of it exists. */
-static inline void block(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst, size_t dst_ld)
+static inline void block(size_t rows, size_t cols, const oi_loose_float *src, size_t src_ld, float *dst, size_t dst_ld)
 {
     vf r[VL];
     if (rows == VL && cols == VL) {
@@ -23,7 +23,8 @@ static inline void block(size_t rows, size_t cols, const float *src, size_t src_
         v_storen(dst + i * dst_ld, r[i], rows);
 }
 
-void OI_KNAME(transpose)(size_t rows, size_t cols, const float *src, size_t src_ld, float *dst, size_t dst_ld)
+void OI_KNAME(transpose)(size_t rows, size_t cols, const oi_loose_float *src, size_t src_ld, float *dst,
+                         size_t dst_ld)
 {
     for (size_t c = 0; c < cols; c += VL)
         for (size_t r = 0; r < rows; r += VL)

@@ -11,9 +11,9 @@ static inline __m256i lanes_mask(size_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vf v_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline vf v_load(const oi_loose_float *p) { return _mm256_loadu_ps(p); }
 static inline void v_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
-static inline vf v_loadn(const float *p, size_t n) { return _mm256_maskload_ps(p, lanes_mask(n)); }
+static inline vf v_loadn(const oi_loose_float *p, size_t n) { return _mm256_maskload_ps(p, lanes_mask(n)); }
 static inline void v_storen(float *p, vf a, size_t n) { _mm256_maskstore_ps(p, lanes_mask(n), a); }
 static inline vf v_set1(float a) { return _mm256_set1_ps(a); }
 static inline vf v_zero(void) { return _mm256_setzero_ps(); }

@@ -9,9 +9,9 @@ typedef __m512i vi;
 typedef __mmask16 vm;
 
 static inline vm lanes_mask(size_t n) { return (vm)((1u << n) - 1u); }
-static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline vf v_load(const oi_loose_float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
-static inline vf v_loadn(const float *p, size_t n) { return _mm512_maskz_loadu_ps(lanes_mask(n), p); }
+static inline vf v_loadn(const oi_loose_float *p, size_t n) { return _mm512_maskz_loadu_ps(lanes_mask(n), p); }
 static inline void v_storen(float *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, lanes_mask(n), a); }
 static inline vf v_set1(float a) { return _mm512_set1_ps(a); }
 static inline vf v_zero(void) { return _mm512_setzero_ps(); }

@@ -9,14 +9,14 @@ typedef int32_t vi __attribute__((vector_size(16)));
 typedef uint32_t vu __attribute__((vector_size(16)));
 typedef vi vm;
 
-static inline vf v_load(const float *p)
+static inline vf v_load(const oi_loose_float *p)
 {
     vf a;
     memcpy(&a, p, sizeof a);
     return a;
 }
 static inline void v_store(float *p, vf a) { memcpy(p, &a, sizeof a); }
-static inline vf v_loadn(const float *p, size_t n)
+static inline vf v_loadn(const oi_loose_float *p, size_t n)
 {
     vf a = {0};
     for (size_t i = 0; i < n && i < 4; i++)

@@ -6,9 +6,9 @@ typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint32x4_t vm;
 
-static inline vf v_load(const float *p) { return vld1q_f32(p); }
+static inline vf v_load(const oi_loose_float *p) { return vld1q_f32(p); }
 static inline void v_store(float *p, vf a) { vst1q_f32(p, a); }
-static inline vf v_loadn(const float *p, size_t n)
+static inline vf v_loadn(const oi_loose_float *p, size_t n)
 {
     if (n >= 4)
         return vld1q_f32(p);

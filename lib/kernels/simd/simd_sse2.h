@@ -8,9 +8,9 @@ typedef __m128 vf;
 typedef __m128i vi;
 typedef __m128 vm;
 
-static inline vf v_load(const float *p) { return _mm_loadu_ps(p); }
+static inline vf v_load(const oi_loose_float *p) { return _mm_loadu_ps(p); }
 static inline void v_store(float *p, vf a) { _mm_storeu_ps(p, a); }
-static inline vf v_loadn(const float *p, size_t n)
+static inline vf v_loadn(const oi_loose_float *p, size_t n)
 {
     if (n == 1)
         return _mm_load_ss(p);
