@@ -41,6 +41,16 @@ void oi_eval_scratch_free(oi_eval *e)
     e->scratch = NULL;
 }
 
+oi_status oi_eval_parts(oi_eval *e, size_t n, size_t bytes, oi_status (*body)(void *arg, size_t i), void *arg)
+{
+    enum { WORTH_THREADS = 256 << 10 };
+    if (bytes >= WORTH_THREADS)
+        return e->host->parallel(e, n, body, arg);
+    for (size_t i = 0; i < n; i++)
+        OI_TRY(body(arg, i));
+    return ONNX_INFER_OK;
+}
+
 oi_status oi_eval_in_as_value(const oi_eval *e, uint32_t i, onnx_infer_value **out)
 {
     *out = NULL;

@@ -5,6 +5,7 @@
 
 typedef struct {
     oi_eval eval; /* first: the host's functions get it */
+    oi_fold_means means;
     oi_tensor *out;
 } folder;
 
@@ -13,7 +14,14 @@ static oi_status host_out(oi_eval *e, uint32_t i, oi_dtype dtype, int32_t rank, 
     folder *f = (folder *)e;
     oi_tensor_clear(&f->out[i]);
     *t = &f->out[i];
-    return oi_tensor_create(e->alloc, dtype, rank, dims, *t);
+    if (!f->means.slab || dtype == ONNX_INFER_STRING)
+        return oi_tensor_create(e->alloc, dtype, rank, dims, *t);
+    oi_tensor made;
+    OI_TRY(oi_tensor_describe(&made, dtype, rank, dims));
+    OI_TRY(oi_slab_buffer(f->means.slab, made.bytes, &made.buf));
+    made.data = oi_buffer_data(made.buf);
+    **t = made;
+    return ONNX_INFER_OK;
 }
 
 static oi_status host_out_view(oi_eval *e, uint32_t i, const oi_tensor *src, int32_t rank, const int64_t *dims)
@@ -45,9 +53,23 @@ static oi_status host_out_value(oi_eval *e, uint32_t i, onnx_infer_value *v)
     return ONNX_INFER_OK;
 }
 
+typedef struct {
+    oi_status (*body)(void *arg, size_t i);
+    void *arg;
+} loop;
+
+static oi_status loop_task(void *arg, size_t task, size_t thread)
+{
+    const loop *l = arg;
+    (void)thread;
+    return l->body(l->arg, task);
+}
+
 static oi_status host_parallel(oi_eval *e, size_t n, oi_status (*body)(void *arg, size_t i), void *arg)
 {
-    (void)e;
+    const folder *f = (folder *)e;
+    if (f->means.pool && n > 1)
+        return oi_pool_run(f->means.pool, n, loop_task, &(loop){body, arg});
     for (size_t i = 0; i < n; i++)
         OI_TRY(body(arg, i));
     return ONNX_INFER_OK;
@@ -83,10 +105,13 @@ uint32_t oi_node_formal_inputs(const oi_node *n)
     return formal;
 }
 
-static oi_status eval_aligned(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
+static oi_status eval_aligned(const oi_graph *g, oi_node_id id, const oi_fold_means *means, uint32_t nin,
+                              const oi_tensor *const *in, oi_tensor *out)
 {
     const oi_node *n = &g->node[id];
     folder f = {.out = out};
+    if (means)
+        f.means = *means;
     f.eval = (oi_eval){.host = &fold_host, .alloc = oi_arena_alloc_of(g->arena), .op = n->op, .node = n, .attr = n->attr,
                        .nin = nin, .nout = n->nout, .in = in};
     oi_status status = n->op->eval(&f.eval);
@@ -100,7 +125,13 @@ static oi_status eval_aligned(const oi_graph *g, oi_node_id id, uint32_t nin, co
 
 enum { LARGE_BYTES = 1 << 20 }; /* of constants in a file whose pages are given back once they are folded */
 
-oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out)
+static bool is_usable(const oi_op *op, uint32_t i, const oi_tensor *t)
+{
+    return !t || (i == 0 && (op->flags & OI_OP_LOOSE_INPUT)) || oi_tensor_is_aligned(t);
+}
+
+oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, const oi_fold_means *means, uint32_t nin, const oi_tensor *const *in,
+                       oi_tensor *out)
 {
     const oi_node *n = &g->node[id];
     const oi_alloc *alloc = oi_arena_alloc_of(g->arena);
@@ -109,9 +140,9 @@ oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_
     OI_FAIL_IF((n->op->flags & (OI_OP_RANDOM | OI_OP_CONTROL)) || !n->op->eval, ONNX_INFER_E_DATA_DEPENDENT,
                "%s is not evaluated ahead of a run", n->op->name);
     for (uint32_t i = 0; i < nin; i++)
-        aligned = aligned && (!in[i] || oi_tensor_is_aligned(in[i]));
+        aligned = aligned && is_usable(n->op, i, in[i]);
     if (aligned) {
-        oi_status done = eval_aligned(g, id, nin, in, out);
+        oi_status done = eval_aligned(g, id, means, nin, in, out);
         for (uint32_t i = 0; i < nin; i++)
             if (in[i] && in[i]->bytes >= LARGE_BYTES)
                 oi_tensor_drop_pages(in[i]);
@@ -122,14 +153,14 @@ oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_
     oi_status status = copy && use ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < nin && !status; i++) {
         use[i] = in[i];
-        if (!in[i] || oi_tensor_is_aligned(in[i]))
+        if (is_usable(n->op, i, in[i]))
             continue;
         oi_tensor_share(&copy[i], in[i]);
         status = oi_tensor_align(alloc, &copy[i]);
         use[i] = &copy[i];
     }
     if (!status)
-        status = eval_aligned(g, id, nin, use, out);
+        status = eval_aligned(g, id, means, nin, use, out);
     for (uint32_t i = 0; i < nin && copy; i++)
         oi_tensor_clear(&copy[i]);
     oi_free_mem(alloc, copy);
@@ -137,7 +168,7 @@ oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_
     return status;
 }
 
-oi_status oi_fold_node(const oi_graph *g, oi_node_id id, oi_tensor *out)
+oi_status oi_fold_node(const oi_graph *g, oi_node_id id, const oi_fold_means *means, oi_tensor *out)
 {
     const oi_node *n = &g->node[id];
     const oi_alloc *alloc = oi_arena_alloc_of(g->arena);
@@ -153,7 +184,7 @@ oi_status oi_fold_node(const oi_graph *g, oi_node_id id, oi_tensor *out)
         in[i] = f ? f->konst : NULL;
     }
     if (!status)
-        status = oi_fold_eval(g, id, n->nin, in, out);
+        status = oi_fold_eval(g, id, means, n->nin, in, out);
     oi_free_mem(alloc, in);
     return status;
 }

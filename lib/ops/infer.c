@@ -94,7 +94,7 @@ static oi_status evaluate(oi_infer *x, oi_node_id id, const oi_tensor **in, oi_t
 {
     for (uint32_t i = 0; i < x->nin; i++)
         in[i] = x->in[i] ? x->in[i]->konst : NULL;
-    oi_status status = oi_fold_eval(x->g, id, x->nin, in, t);
+    oi_status status = oi_fold_eval(x->g, id, NULL, x->nin, in, t);
     if (status == ONNX_INFER_E_OUT_OF_MEMORY)
         return status;
     for (uint32_t i = 0; i < x->nout && !status; i++) {
@@ -152,7 +152,7 @@ static oi_status move_symbols(oi_infer *x, oi_node_id id, const oi_tensor **in, 
             in[i] = &moved[i];
         }
     }
-    oi_status status = all ? oi_fold_eval(x->g, id, x->nin, in, t) : ONNX_INFER_E_DATA_DEPENDENT;
+    oi_status status = all ? oi_fold_eval(x->g, id, NULL, x->nin, in, t) : ONNX_INFER_E_DATA_DEPENDENT;
     for (uint32_t i = 0; i < x->nout && !status; i++) {
         if (t[i].dtype == ONNX_INFER_INT64 && oi_tensor_count(&t[i]) == count_within(&x->out[i], OI_SYM_CONTENT_MAX))
             oi_infer_set_content(x, i, t[i].data, (uint32_t)oi_tensor_count(&t[i]));

@@ -2,7 +2,9 @@
 #ifndef OI_OPS_INFER_H
 #define OI_OPS_INFER_H
 
+#include "base/pool.h"
 #include "ops/op.h"
+#include "tensor/slab.h"
 
 /* Facts of one node's outputs from those of its inputs; checks arity first. Content: where all inputs are constants, the
  * node is pure and the outputs are small (at most OI_SYM_CONTENT_MAX elements in all) the outputs get konst at once;
@@ -19,11 +21,18 @@ oi_status oi_infer_graph(oi_graph *g);
  * error record for each. */
 oi_status oi_infer_graph_report(oi_graph *g, void (*issue)(void *arg), void *arg);
 
+/* What helps to evaluate ahead of a run; each may be NULL. */
+typedef struct {
+    oi_pool *pool;
+    oi_slab *slab; /* the results' memory */
+} oi_fold_means;
+
 /* Evaluates a node whose inputs are all constant by its reference eval: new tensors in out[0..nout-1] (the caller clears
- * them). ONNX_INFER_E_DATA_DEPENDENT where it is not possible (random, control flow, not a tensor). */
-oi_status oi_fold_node(const oi_graph *g, oi_node_id id, oi_tensor *out);
+ * them). ONNX_INFER_E_DATA_DEPENDENT where it is not possible (random, control flow, not a tensor). `means` may be NULL. */
+oi_status oi_fold_node(const oi_graph *g, oi_node_id id, const oi_fold_means *means, oi_tensor *out);
 /* The same with the inputs given (nin of them, captures not counted; NULL: left out). */
-oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, uint32_t nin, const oi_tensor *const *in, oi_tensor *out);
+oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, const oi_fold_means *means, uint32_t nin, const oi_tensor *const *in,
+                       oi_tensor *out);
 
 /* Inputs of a node without those that only feed captures of its subgraphs. */
 uint32_t oi_node_formal_inputs(const oi_node *n);

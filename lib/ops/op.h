@@ -238,6 +238,8 @@ static inline oi_status oi_eval_check(oi_eval *e, int64_t work, int64_t *done)
     *done = 0;
     return e->host->check(e);
 }
+/* body(arg, 0..n-1), which write `bytes` in all: on several threads where that is worth their waking. */
+oi_status oi_eval_parts(oi_eval *e, size_t n, size_t bytes, oi_status (*body)(void *arg, size_t i), void *arg);
 /* Input i as a value reference of its own (a tensor is shared into a new value). */
 oi_status oi_eval_in_as_value(const oi_eval *e, uint32_t i, onnx_infer_value **out);
 /* Zeroed memory until the evaluation ends; NULL (and a record) without memory. */
@@ -303,6 +305,7 @@ enum {
     OI_OP_DATA_SHAPES = 64,  /* output shapes depend on input values even where all inputs' shapes are known */
     OI_OP_CONTROL = 128,     /* has subgraphs */
     OI_OP_CUSTOM = 256,      /* an oi_custom_op (ops/custom.h) */
+    OI_OP_LOOSE_INPUT = 1024, /* input 0 may lie at addresses that are no multiple of its type's size (oi_tensor_is_aligned) */
     OI_OP_CHECKS_OWN_FORM = 512, /* import is also called for nodes that our exporter wrote, whose attributes have by_import */
 };
 

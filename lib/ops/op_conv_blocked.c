@@ -75,20 +75,34 @@ static oi_status infer_pack(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
-static oi_status eval_pack(oi_eval *e)
-{
+typedef struct {
     oi_conv_plan plan;
-    const oi_tensor *scale = oi_eval_in(e, 1);
-    OI_TRY(pack_plan(e->attr, &plan));
-    int64_t size = (int64_t)plan.packed;
-    oi_tensor *out;
-    OI_TRY(oi_eval_out(e, 0, ONNX_INFER_FLOAT, 1, &size, &out));
-    oi_conv_pack_weights(&plan, oi_eval_in(e, 0)->data, scale ? scale->data : NULL, out->data);
+    const void *from;
+    const float *scale;
+    float *to;
+} packing;
+
+static oi_status pack_part(void *arg, size_t i)
+{
+    const packing *p = arg;
+    oi_conv_pack_part(&p->plan, p->from, p->scale, i, p->to);
     return ONNX_INFER_OK;
 }
 
+static oi_status eval_pack(oi_eval *e)
+{
+    const oi_tensor *scale = oi_eval_in(e, 1);
+    packing p = {.from = oi_eval_in(e, 0)->data, .scale = scale ? scale->data : NULL};
+    OI_TRY(pack_plan(e->attr, &p.plan));
+    int64_t size = (int64_t)p.plan.packed;
+    oi_tensor *out;
+    OI_TRY(oi_eval_out(e, 0, ONNX_INFER_FLOAT, 1, &size, &out));
+    p.to = out->data;
+    return oi_eval_parts(e, oi_conv_pack_parts(&p.plan), out->bytes, pack_part, &p);
+}
+
 const oi_op oi_op_oi_PackConvWeights = {
-    .name = "PackConvWeights", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .name = "PackConvWeights", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY | OI_OP_LOOSE_INPUT,
     .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = pack_attrs, .attr_size = sizeof(oi_pack_conv_attr),
     .infer = infer_pack, .eval = eval_pack,
 };

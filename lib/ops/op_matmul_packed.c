@@ -32,6 +32,20 @@ static oi_status infer_pack(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
+typedef struct {
+    const oi_pack_gemm_attr *a;
+    const void *from;
+    float *to;
+} packing;
+
+static oi_status pack_part(void *arg, size_t i)
+{
+    const packing *p = arg;
+    oi_gemm_pack_part(oi_kernels_for((oi_cpu_isa)p->a->isa), (size_t)p->a->k, (size_t)p->a->n, p->from,
+                      (size_t)(p->a->transposed ? p->a->k : p->a->n), p->a->transposed != 0, p->a->alpha, i, p->to);
+    return ONNX_INFER_OK;
+}
+
 static oi_status eval_pack(oi_eval *e)
 {
     const oi_pack_gemm_attr *a = e->attr;
@@ -39,13 +53,12 @@ static oi_status eval_pack(oi_eval *e)
     oi_tensor *out;
     OI_TRY(packed_size(a, &size));
     OI_TRY(oi_eval_out(e, 0, ONNX_INFER_FLOAT, 1, &size, &out));
-    oi_gemm_pack_b(oi_kernels_for((oi_cpu_isa)a->isa), (size_t)a->k, (size_t)a->n, oi_eval_in(e, 0)->data,
-                   (size_t)(a->transposed ? a->k : a->n), a->transposed != 0, a->alpha, out->data);
-    return ONNX_INFER_OK;
+    packing p = {a, oi_eval_in(e, 0)->data, out->data};
+    return oi_eval_parts(e, oi_gemm_pack_parts(oi_kernels_for((oi_cpu_isa)a->isa), (size_t)a->n), out->bytes, pack_part, &p);
 }
 
 const oi_op oi_op_oi_PackGemmB = {
-    .name = "PackGemmB", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .name = "PackGemmB", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY | OI_OP_LOOSE_INPUT,
     .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attrs = pack_attrs, .attr_size = sizeof(oi_pack_gemm_attr),
     .infer = infer_pack, .eval = eval_pack,
 };

@@ -109,9 +109,11 @@ static oi_status fold(oi_graph *g, oi_node_id id, oi_pass *p)
         t = oi_alloc_array(alloc, n.nout, sizeof *t);
     if (!t)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    oi_pack_cache *packs = (n.op->flags & OI_OP_LOWERED_ONLY) && p->rewriter.target ? p->rewriter.target->packs : NULL;
+    const oi_target *target = p->rewriter.target;
+    oi_pack_cache *packs = (n.op->flags & OI_OP_LOWERED_ONLY) && target ? target->packs : NULL;
+    const oi_fold_means means = {.pool = target ? target->pool : NULL, .slab = packs ? target->slab : NULL};
     bool found = packs && oi_pack_cache_find(packs, g, &n, &t[0]);
-    oi_status status = found ? ONNX_INFER_OK : oi_fold_node(g, id, t);
+    oi_status status = found ? ONNX_INFER_OK : oi_fold_node(g, id, &means, t);
     bool made = !status;
     if (made && packs && !found)
         status = oi_pack_cache_add(packs, g, &n, &t[0]);

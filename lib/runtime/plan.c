@@ -62,6 +62,18 @@ static void put_into(builder *b, oi_value_id v, oi_value_id whole, size_t offset
     b->info[v].offset = offset;
 }
 
+/* Whether somebody reads the elements as such, so that they have to be aligned. */
+static bool read_typed(const oi_graph *g, oi_value_id id)
+{
+    const oi_value *v = &g->value[id];
+    for (uint32_t i = 0; i < v->nuse; i++) {
+        const oi_node *n = &g->node[v->use[i].node];
+        if (v->use[i].slot != 0 || !(n->op->flags & OI_OP_LOOSE_INPUT))
+            return true;
+    }
+    return v->is_output;
+}
+
 static oi_status describe_value(builder *b, oi_value_id id)
 {
     const oi_value *v = &b->g->value[id];
@@ -76,7 +88,7 @@ static oi_status describe_value(builder *b, oi_value_id id)
     if (b->plan->loose && v->def != OI_NONE)
         return ONNX_INFER_OK;
     if (v->fact.konst) {
-        if (v->nuse || v->is_output) /* the graph is the plan's own */
+        if (read_typed(b->g, id)) /* the graph is the plan's own */
             OI_TRY(oi_tensor_align(&b->plan->engine->alloc, (oi_tensor *)v->fact.konst));
         slot->place = OI_AT_CONST;
         slot->desc = *v->fact.konst;

@@ -25,11 +25,13 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
     e->target.isa = oi_session_isa(o);
     e->target.kernels = oi_kernels_for(e->target.isa);
     OI_TRY(oi_pack_cache_create(&e->alloc, &e->target.packs));
-    if (o->pool) {
+    OI_TRY(oi_slab_create(&e->alloc, &e->target.slab));
+    if (o->pool)
         e->pool = oi_pool_retain(o->pool);
-        return ONNX_INFER_OK;
-    }
-    return oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &e->pool);
+    else
+        OI_TRY(oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &e->pool));
+    e->target.pool = e->pool;
+    return ONNX_INFER_OK;
 }
 
 /* Ranges of symbols that the model has and the options do not fix. */
@@ -271,6 +273,7 @@ void oi_session_release(onnx_infer_plan *p)
     oi_program_destroy(p->program);
     oi_graph_destroy(p->base);
     oi_pack_cache_destroy(p->engine.target.packs);
+    oi_slab_destroy(p->engine.target.slab);
     oi_pool_release(p->engine.pool);
     oi_model_release(p->model);
     oi_free_mem(&alloc, p->input);

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-typedef enum { HEAP, STRINGS, WRAPPED } buffer_kind;
+typedef enum { HEAP, STRINGS, WRAPPED, PART } buffer_kind;
 
 struct oi_buffer {
     atomic_uint refs;
@@ -62,6 +62,20 @@ oi_status oi_buffer_wrap(const oi_alloc *a, void *data, size_t bytes, onnx_infer
     (*out)->bytes = bytes;
     (*out)->fn = fn;
     (*out)->user = user;
+    return ONNX_INFER_OK;
+}
+
+static void release_whole(void *whole, void *data)
+{
+    (void)data;
+    oi_buffer_release(whole);
+}
+
+oi_status oi_buffer_create_part(const oi_alloc *a, oi_buffer *whole, size_t at, size_t bytes, oi_buffer **out)
+{
+    OI_TRY(oi_buffer_wrap(a, (char *)whole->data + at, bytes, release_whole, whole, out));
+    (*out)->kind = PART;
+    oi_buffer_retain(whole);
     return ONNX_INFER_OK;
 }
 
@@ -211,7 +225,7 @@ void oi_buffer_release(oi_buffer *b)
     if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
         return;
     oi_alloc alloc = b->alloc;
-    size_t inside = b->kind == WRAPPED ? 0 : b->bytes;
+    size_t inside = b->kind == WRAPPED || b->kind == PART ? 0 : b->bytes;
     if (b->kind == STRINGS) {
         oi_string *s = b->data;
         for (size_t i = 0; i < b->bytes / sizeof *s; i++)

@@ -6,6 +6,7 @@ core_sources += lib/tensor/value.h
 core_sources += lib/tensor/dtype.c
 core_sources += lib/tensor/half.c
 core_sources += lib/tensor/buffer.c
+core_sources += lib/tensor/slab.c lib/tensor/slab.h
 core_sources += lib/tensor/tensor.c
 core_sources += lib/tensor/value.c
 core_sources += lib/tensor/gather.c

@@ -14,6 +14,8 @@ typedef struct oi_buffer oi_buffer;
 oi_status oi_buffer_create(const oi_alloc *a, size_t bytes, oi_buffer **out);
 /* Memory of somebody else: fn(user, data) at the last release; fn may be NULL. */
 oi_status oi_buffer_wrap(const oi_alloc *a, void *data, size_t bytes, onnx_infer_free_fn fn, void *user, oi_buffer **out);
+/* Bytes [at, at + bytes) of heap memory, which lives as long as its parts. */
+oi_status oi_buffer_create_part(const oi_alloc *a, oi_buffer *whole, size_t at, size_t bytes, oi_buffer **out);
 /* Heap memory for `count` strings, all empty; the strings are freed with it. */
 oi_status oi_buffer_create_strings(const oi_alloc *a, size_t count, oi_buffer **out);
 /* Sets what is called at the last release of wrapped memory. */

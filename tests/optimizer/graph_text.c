@@ -341,7 +341,7 @@ oi_status graph_evaluate(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *ou
         oi_tensor made[16];
         for (uint32_t k = 0; k < node->nin; k++)
             in[k] = node->in[k] == OI_NONE ? NULL : &value[node->in[k]];
-        status = oi_fold_eval(g, order[i], node->nin, in, made);
+        status = oi_fold_eval(g, order[i], NULL, node->nin, in, made);
         for (uint32_t k = 0; k < node->nout && !status; k++) {
             if (node->out[k] == OI_NONE) {
                 oi_tensor_clear(&made[k]);

@@ -98,7 +98,7 @@ oi_status eval_op(const char *name, const char *attrs, const eval_tensors *in, u
     ck_assert_int_eq(oi_graph_add_node(g, op, "n", attr, in->n, ins, nout, outs, 0, NULL, &id), ONNX_INFER_OK);
     oi_status status = oi_infer_node(g, id);
     if (!status) {
-        status = oi_fold_node(g, id, out->t);
+        status = oi_fold_node(g, id, NULL, out->t);
         out->n = nout;
     }
     for (uint32_t i = 0; !status && i < nout; i++) {

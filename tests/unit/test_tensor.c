@@ -1,4 +1,5 @@
 /* Tensors, buffers and values: shapes, ownership, strings, containers. */
+#include "tensor/slab.h"
 #include "tensor/value.h"
 
 #include <check.h>
@@ -54,6 +55,37 @@ START_TEST(storage_is_shared_and_freed)
     ck_assert_int_eq(frees, 0);
     oi_tensor_clear(&b);
     ck_assert_int_eq(frees, 1);
+}
+END_TEST
+
+START_TEST(slabs)
+{
+    enum { N = 40 };
+    oi_slab *s;
+    oi_buffer *b[N];
+    size_t bytes[N];
+    ck_assert_int_eq(oi_slab_create(NULL, &s), ONNX_INFER_OK);
+    for (int i = 0; i < N; i++) {
+        bytes[i] = (size_t)i * i * 3001 + 1; /* from none to several pieces' worth */
+        ck_assert_int_eq(oi_slab_buffer(s, bytes[i], &b[i]), ONNX_INFER_OK);
+        ck_assert_uint_eq(oi_buffer_bytes(b[i]), bytes[i]);
+        ck_assert_uint_eq((uintptr_t)oi_buffer_data(b[i]) % OI_ALIGN, 0);
+        ck_assert(oi_buffer_is_heap(b[i]) && oi_buffer_is_unique(b[i]));
+        memset(oi_buffer_data(b[i]), i, bytes[i]);
+    }
+    oi_slab_destroy(s);
+    for (int i = 0; i < N; i++) {
+        const unsigned char *p = oi_buffer_data(b[i]);
+        size_t right = 0;
+        for (size_t k = 0; k < bytes[i]; k++)
+            right += p[k] == i;
+        ck_assert_uint_eq(right, bytes[i]);
+        oi_buffer_release(b[i]);
+    }
+    ck_assert_int_eq(oi_slab_create(NULL, &s), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_slab_buffer(s, SIZE_MAX - 8, &b[0]), ONNX_INFER_E_OUT_OF_MEMORY);
+    ck_assert_int_eq(oi_slab_buffer(s, SIZE_MAX / 4, &b[0]), ONNX_INFER_E_OUT_OF_MEMORY);
+    oi_slab_destroy(s);
 }
 END_TEST
 
@@ -141,6 +173,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_test(t, hostile_shapes_are_refused);
     tcase_add_test(t, storage_is_shared_and_freed);
+    tcase_add_test(t, slabs);
     tcase_add_test(t, strings);
     tcase_add_test(t, broadcasting);
     tcase_add_test(t, containers);
