@@ -46,6 +46,8 @@ typedef struct {
 
 oi_status oi_matmul_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target);
 oi_status oi_gemm_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target);
+/* Whether the second operand of a MatMul or Gemm is a Transpose of a constant, which lowering can do without. */
+bool oi_matmul_takes_transposed(const oi_graph *g, const oi_node *n);
 oi_status oi_matmul_prepare(oi_prepare *p);
 oi_status oi_gemm_prepare(oi_prepare *p);
 

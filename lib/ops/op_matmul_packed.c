@@ -165,11 +165,27 @@ static bool best_as_is(const oi_fact *a, const oi_pack_gemm_attr *pack)
 
 /* --- lowering ------------------------------------------------------------------------------------------------------ */
 
+/* The matrix that v is the transpose of, if v is computed from a constant one; else v. */
+static oi_value_id behind_transpose(const oi_graph *g, oi_value_id v, int64_t *transposed)
+{
+    const oi_node *t = oi_match_def(g, v, "Transpose");
+    const oi_fact *f = t ? oi_graph_fact(g, t->in[0]) : NULL;
+    if (!f || !f->konst || f->shape.rank != 2)
+        return v;
+    const oi_ints *perm = oi_attr_field(t, "perm");
+    if (perm->at && perm->at[0] == 0)
+        return v;
+    *transposed = !*transposed;
+    return t->in[0];
+}
+
 static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target, const oi_gemm_attr *how, oi_value_id bias)
 {
     oi_graph *g = rw->g;
     const oi_node node = g->node[id];
-    const oi_fact *a = oi_graph_fact(g, node.in[0]), *b = oi_graph_fact(g, node.in[1]);
+    int64_t transposed = how && how->trans_b;
+    const oi_value_id weights = behind_transpose(g, node.in[1], &transposed);
+    const oi_fact *a = oi_graph_fact(g, node.in[0]), *b = oi_graph_fact(g, weights);
     int64_t dims[OI_MAX_RANK];
     int32_t rank;
     if (a->dtype != ONNX_INFER_FLOAT || a->shape.rank < 1 || !b->konst || !oi_fact_dims(b, &rank, dims) || rank != 2 ||
@@ -180,18 +196,18 @@ static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target, c
     if (!pack || !gemm)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     pack->isa = gemm->isa = target->isa;
-    pack->transposed = how && how->trans_b;
+    pack->transposed = transposed;
     pack->alpha = how ? how->alpha : 1;
     pack->k = gemm->k = dims[pack->transposed ? 1 : 0];
     pack->n = gemm->n = dims[pack->transposed ? 0 : 1];
     if (a->shape.dim[a->shape.rank - 1] != gemm->k)
         return ONNX_INFER_OK;
-    oi_value_id in[3] = {node.in[0], node.in[1], bias};
+    oi_value_id in[3] = {node.in[0], weights, bias};
     if (best_as_is(a, pack)) {
         gemm->as_is = 1;
         gemm->alpha = pack->alpha;
     } else {
-        in[1] = oi_rewrite_node(rw, &oi_op_oi_PackGemmB, pack, 1, &node.in[1]);
+        in[1] = oi_rewrite_node(rw, &oi_op_oi_PackGemmB, pack, 1, &weights);
     }
     oi_rewrite_replace(rw, node.out[0], oi_rewrite_node(rw, &oi_op_oi_GemmPacked, gemm, bias == OI_NONE ? 2 : 3, in));
     return rw->status;
@@ -217,6 +233,12 @@ oi_status oi_gemm_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
             return ONNX_INFER_OK;
     }
     return lower(rw, id, target, a, c);
+}
+
+bool oi_matmul_takes_transposed(const oi_graph *g, const oi_node *n)
+{
+    int64_t transposed = 0;
+    return n->nin > 1 && behind_transpose(g, n->in[1], &transposed) != n->in[1];
 }
 
 /* --- both operands at run time --------------------------------------------------------------------------------------- */

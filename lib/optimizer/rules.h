@@ -23,6 +23,9 @@ oi_status oi_rule_scale_columns(oi_rewrite *rw, oi_node_id id);  /* ... behind M
 oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id);  /* ... in front of Conv without pads -> into its weights */
 oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id);    /* ... by itself -> depthwise Conv of 1x1; for lowering */
 
+/* transposed_weights.c */
+oi_status oi_rule_transposed_weights(oi_rewrite *rw, oi_node_id id); /* MatMul(x, Transpose(W)) -> lowered with W as it lies */
+
 /* move_scalar.c: x * c and x / c with a scalar constant travel against the data, to where weights take them in */
 oi_status oi_rule_scalar_up(oi_rewrite *rw, oi_node_id id);      /* Mul(Transpose(x), c) -> Transpose(Mul(x, c)), ... */
 oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, b d) -> MatMul(a (c d), b) */

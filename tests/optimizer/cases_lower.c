@@ -125,6 +125,15 @@ static const rewrite_case rewrites[] = {
      "input x float32 1x32x6x6\n const w float32 32x32x1x1 random\n a = Conv(x, w)\n b = Conv(a, w)\n"
      " y = Sum(a, b)\n output y",
      "ReorderToBlocked ConvBlocked ConvBlocked ReorderFromBlocked"},
+    /* transposed_weights.c; w is used twice, so that a transposed copy would be one more, as it is of a file's weights */
+    {"large transposed weights",
+     "input x float32 2x3x1100\n input i int64 3\n const w float32 1000x1100 random\n t = Transpose(w)\n"
+     " y = MatMul(x, t)\n g = Gather(w, i)\n output y\n output g",
+     "Gather GemmPacked"},
+    {"large weights transposed twice",
+     "input x float32 20x1000\n input i int64 3\n const w float32 1000x1100 random\n t = Transpose(w) {perm=[1,0]}\n"
+     " y = Gemm(x, t) {transB=1}\n g = Gather(w, i)\n output y\n output g",
+     "Gather GemmPacked"},
 };
 
 static const leave_case leaves[] = {
@@ -204,6 +213,13 @@ static const leave_case leaves[] = {
      "input x float32 1x32x6x6\n const w float32 32x32x1x1 random\n a = Conv(x, w)\n b = Relu(a)\n"
      " c = Softmax(a)\n output b\n output c",
      "ReorderToBlocked ConvBlocked ReorderFromBlocked Softmax Relu ReorderFromBlocked"},
+    {"transposed weights", "weights of three axes",
+     "input x float32 2x5x1100\n const w float32 2x550x1100 random\n t = Transpose(w) {perm=[0,2,1]}\n y = MatMul(x, t)\n"
+     " output y\n output w",
+     "MatMul"},
+    {"transposed weights", "a matrix that is known when running",
+     "input x float32 2x3x40\n input w float32 30x40\n t = Transpose(w)\n y = MatMul(x, t)\n output y",
+     "Transpose MatMul"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);
