@@ -116,7 +116,7 @@ static uint32_t read_names(oi_graph *g, char *list, oi_value_id *out)
     return n;
 }
 
-enum { MAX_SUBS = 8, MAX_DEPTH = 3, MAX_ARGS = 64 };
+enum { MAX_SUBS = 32, MAX_DEPTH = 6, MAX_ARGS = 96 };
 
 /* A graph that is being read; of a subgraph also what it is called, and what it captures of the graph around it. */
 typedef struct {
@@ -172,7 +172,7 @@ static uint32_t read_subs(reader *r, char *text, oi_sub *sub, uint32_t *nin, oi_
 static void read_node(reader *r, char *line)
 {
     oi_graph *g = r->at[r->depth].g;
-    oi_value_id in[MAX_ARGS], out[16];
+    oi_value_id in[MAX_ARGS * 2 + 16], out[16];
     oi_sub sub[MAX_SUBS];
     char *equals = strstr(line, " = "), *open = strchr(equals, '('), *close = strchr(open, ')'), *subs = strchr(close, '<');
     require(equals && open && close, line);

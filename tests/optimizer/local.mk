@@ -13,6 +13,7 @@ tests_optimizer_test_rules_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_random
 tests_optimizer_test_random_SOURCES = tests/optimizer/test_random.c tests/optimizer/graph_run.c tests/optimizer/graph_run.h tests/optimizer/graph_text.c tests/optimizer/graph_text.h \
 	tests/optimizer/random_attention.c tests/optimizer/random_attention.h
+tests_optimizer_test_random_SOURCES += tests/optimizer/random_bodies.c tests/optimizer/random_bodies.h
 tests_optimizer_test_random_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
 tests_optimizer_test_random_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_graph

@@ -1,7 +1,8 @@
 /* Random small graphs compute the same before and after the passes, on every instruction set.
- *   test_random [COUNT [SEED]]   a failing graph is printed with its seed, which replays it: test_random 1 SEED */
+ *   test_random [COUNT [SEED [STEP]]]   seeds SEED, SEED + STEP, ...; a failing graph is printed with its seed, which replays it: test_random 1 SEED */
 #include "graph_run.h"
 #include "random_attention.h"
+#include "random_bodies.h"
 
 #include "ops/infer.h"
 
@@ -446,8 +447,38 @@ static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const 
     return faults;
 }
 
+/* Graphs with bodies: planned, decluttered, and decluttered and planned, against the reference evaluators. */
+static int try_bodies(uint64_t seed)
+{
+    char *text = make_body_graph(seed);
+    oi_tensor expected[2] = {0};
+    oi_graph *g = graph_from_text(text);
+    oi_optimize_options o = {.strict = true};
+    int faults = graph_compute(g, seed, 3, expected) ? 1 : 0;
+    if (!faults)
+        faults += compare(g, seed, expected, "planned", true, 2e-4);
+    if (!faults && oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o)) {
+        printf("declutter: %s\n", oi_error_current()->message);
+        faults++;
+    }
+    if (!faults)
+        faults += compare(g, seed, expected, "decluttered and planned", true, 2e-4);
+    if (faults) {
+        char *print = graph_print(g);
+        printf("%s\nseed %llu:\n%s\n%s\n", print, (unsigned long long)seed, text, oi_error_current()->message);
+        free(print);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        oi_tensor_clear(&expected[i]);
+    oi_graph_destroy(g);
+    free(text);
+    return faults;
+}
+
 static int try_seed(uint64_t seed)
 {
+    if (seed % 8 == 1)
+        return try_bodies(seed);
     char *text = seed % 4 == 0 ? make_attention_graph(seed) : make_graph(seed);
     const double bound = strstr(text, "Quantize") ? 0.1 : 2e-4; /* the last bit decides between two steps */
     oi_tensor expected[2] = {0};
@@ -496,9 +527,10 @@ static int try_seed(uint64_t seed)
 int main(int argc, char **argv)
 {
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1500, seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t step = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
     uint64_t failed = 0;
     for (uint64_t i = 0; i < count && failed < 5; i++)
-        failed += try_seed(seed + i) != 0;
+        failed += try_seed(seed + i * step) != 0;
     printf("%llu graphs from seed %llu, %llu failed\n", (unsigned long long)count, (unsigned long long)seed, (unsigned long long)failed);
     return failed != 0;
 }
