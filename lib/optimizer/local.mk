@@ -20,6 +20,7 @@ core_sources += lib/optimizer/fuse_elementwise.c
 core_sources += lib/optimizer/fuse_gelu.c
 core_sources += lib/optimizer/fuse_layernorm.c
 core_sources += lib/optimizer/pass_common.c
+core_sources += lib/optimizer/pass_hoist.c
 core_sources += lib/optimizer/pass_subgraph.c
 core_sources += lib/optimizer/pass_unroll.c
 core_sources += lib/optimizer/pack_cache.c

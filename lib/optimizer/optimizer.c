@@ -80,6 +80,7 @@ static const pass_entry declutter_passes[] = {
     {"loops", oi_pass_unroll, NULL, OI_EXACT},
     {"captures", oi_pass_captures, NULL, OI_EXACT},
     {"constants", oi_pass_fold, NULL, OI_EXACT},
+    {"invariants of loops", oi_pass_hoist, NULL, OI_EXACT},
     {"rules", NULL, &declutter_ruleset, OI_EXACT},
     {"common subexpressions", oi_pass_common, NULL, OI_EXACT},
     {"dead code", oi_pass_dead, NULL, OI_EXACT},

@@ -37,7 +37,21 @@ oi_status oi_pass_unroll(oi_graph *g, oi_pass *p);
 /* Appends the nodes of subgraph s of node id to g; result[i] is its output i. input: what its formal inputs are, by which the
  * facts are inferred anew; NULL: it has none, and its facts hold. */
 oi_status oi_pass_inline(oi_graph *g, oi_node_id id, const oi_sub *s, const oi_value_id *input, oi_value_id *result);
-/* One node for several that compute the same; one constant for small equal ones. */
+/* Node id computes elsewhere what these nodes of its subgraph k compute (order: all of the subgraph's, in topological order;
+ * gone: of each node; outside: values of g that its values equal, OI_NONE where none). They go, and what still uses their
+ * results captures the values outside. */
+oi_status oi_pass_take_out(oi_graph *g, oi_node_id id, uint32_t k, const oi_node_id *order, uint32_t n, const bool *gone,
+                           const oi_value_id *outside);
+/* For each value of subgraph k of node id the value of g that it is: those that it captures. OI_NONE for the others. NULL
+ * without memory. */
+oi_value_id *oi_pass_outside(oi_graph *g, oi_node_id id, uint32_t k);
+/* A copy of a node of a subgraph, without subgraphs of its own, with these inputs; outside: its outputs are entered there. */
+oi_status oi_pass_copy_out(oi_graph *g, const oi_graph *body, const oi_node *n, const oi_value_id *in, oi_value_id *outside);
+/* The same constant as value v of another graph. */
+oi_status oi_pass_same_const(oi_graph *g, const oi_graph *other, oi_value_id v, oi_value_id *out);
+/* What a Loop or Scan computes in each turn from captured values only moves in front of it. */
+oi_status oi_pass_hoist(oi_graph *g, oi_pass *p);
+/* One node for several that compute the same, also where one is in a subgraph, or one in each branch of an If; one constant for small equal ones. */
 oi_status oi_pass_common(oi_graph *g, oi_pass *p);
 /* Nodes and outputs that nothing uses go. */
 oi_status oi_pass_dead(oi_graph *g, oi_pass *p);

@@ -23,6 +23,6 @@ typedef struct {
 #define CASE_TABLE(stage, rewrites, leaves) \
     {stage, rewrites, sizeof rewrites / sizeof *rewrites, leaves, sizeof leaves / sizeof *leaves}
 
-extern const case_table declutter_cases, lower_cases, attention_cases;
+extern const case_table declutter_cases, body_cases, lower_cases, attention_cases;
 
 #endif

@@ -242,6 +242,27 @@ START_TEST(large_constants_stay_unfolded)
 }
 END_TEST
 
+START_TEST(large_values_stay_in_loops)
+{
+    static const struct { const char *size, *ops; } each[] = {{"10000 1000 2 3", "Exp Loop(Expand ReduceMax Add)"},
+                                                              {"10 10 2 3", "Exp Expand ReduceMax Loop(Add)"}};
+    for (int i = 0; i < 2; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "input x float32 2x3\n input z float32 2x3\n const m int64 scalar = 40\n const t bool scalar = 1\n"
+                 "sub b(x)\n input i any\n input go any\n input v any\n const u int64 4 = %s\n const s int64 2 = 0 1\n a = Exp(x)\n"
+                 "d = Expand(a, u)\n e = ReduceMax(d, s) {keepdims=0}\n w = Add(v, e)\n output go\n output w\n end\n"
+                 "y = Loop(m, t, z) <body=b>\n output y", each[i].size);
+        oi_graph *g = graph_from_text(text);
+        oi_optimize_options o = {.strict = true};
+        ck_assert_int_eq(oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o), ONNX_INFER_OK);
+        char *ops = graph_ops(g);
+        ck_assert_str_eq(ops, each[i].ops);
+        free(ops);
+        oi_graph_destroy(g);
+    }
+}
+END_TEST
+
 START_TEST(specialized_graphs_know_their_sizes)
 {
     oi_graph *g = graph_from_text("input x float32 Nx3xM\n const zero int64 1 = 0\n const m int64 1 = -1\n s = Shape(x)\n n = Gather(s, zero)\n"
@@ -323,6 +344,7 @@ int main(void)
     tcase_add_test(t, lowered_products_look_through_views);
     tcase_add_test(t, few_rows_meet_a_large_weight_where_it_lies);
     tcase_add_test(t, large_constants_stay_unfolded);
+    tcase_add_test(t, large_values_stay_in_loops);
     tcase_add_test(t, specialized_graphs_know_their_sizes);
     tcase_add_test(t, each_failed_allocation_is_survived);
     suite_add_tcase(s, t);

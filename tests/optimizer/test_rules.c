@@ -10,7 +10,7 @@
 
 enum { MAX_OUTPUTS = 4, MAX_SEEN = 512, SEED = 7, OPEN = 5 };
 
-static const case_table *const tables[] = {&declutter_cases, &lower_cases, &attention_cases};
+static const case_table *const tables[] = {&declutter_cases, &body_cases, &lower_cases, &attention_cases};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 /* --- watching the optimizer -------------------------------------------------------------------------------------- */
@@ -164,6 +164,8 @@ static void run_leaves(const case_table *t, int i)
 
 START_TEST(declutter_rewrites) { run_rewrites(&declutter_cases, _i); } END_TEST
 START_TEST(declutter_leaves) { run_leaves(&declutter_cases, _i); } END_TEST
+START_TEST(body_rewrites) { run_rewrites(&body_cases, _i); } END_TEST
+START_TEST(body_leaves) { run_leaves(&body_cases, _i); } END_TEST
 START_TEST(lower_rewrites) { run_rewrites(&lower_cases, _i); } END_TEST
 START_TEST(lower_leaves) { run_leaves(&lower_cases, _i); } END_TEST
 START_TEST(attention_rewrites) { run_rewrites(&attention_cases, _i); } END_TEST
@@ -252,6 +254,8 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, declutter_rewrites, 0, (int)declutter_cases.nrewrite);
     tcase_add_loop_test(t, declutter_leaves, 0, (int)declutter_cases.nleave);
+    tcase_add_loop_test(t, body_rewrites, 0, (int)body_cases.nrewrite);
+    tcase_add_loop_test(t, body_leaves, 0, (int)body_cases.nleave);
     tcase_add_loop_test(t, lower_rewrites, 0, (int)lower_cases.nrewrite);
     tcase_add_loop_test(t, lower_leaves, 0, (int)lower_cases.nleave);
     tcase_add_loop_test(t, attention_rewrites, 0, (int)attention_cases.nrewrite);
