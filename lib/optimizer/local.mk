@@ -41,3 +41,5 @@ core_sources += lib/optimizer/fuse_qkv.c
 core_sources += lib/optimizer/fuse_rotary.c
 core_sources += lib/optimizer/fuse_groupnorm.c
 core_sources += lib/optimizer/fuse_softmax.c
+core_sources += lib/optimizer/absorb_pad.c
+core_sources += lib/optimizer/fuse_space.c

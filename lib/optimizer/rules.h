@@ -44,6 +44,13 @@ oi_status oi_rule_depth_behind(oi_rewrite *rw, oi_node_id id);  /* Relu(DepthToS
 /* move_bias.c */
 oi_status oi_rule_bias_up(oi_rewrite *rw, oi_node_id id);        /* Add(Reshape(MatMul(x, w)), c) -> Reshape(Add(MatMul(x, w), c)) */
 
+/* absorb_pad.c */
+oi_status oi_rule_absorb_pad(oi_rewrite *rw, oi_node_id id);     /* Conv(Pad(x, 0)) -> Conv(x) {pads}, also through Relu, Transpose, ... */
+oi_status oi_rule_pads(oi_rewrite *rw, oi_node_id id);           /* Pad(Pad(x)) -> Pad(x) */
+
+/* fuse_space.c */
+oi_status oi_rule_space(oi_rewrite *rw, oi_node_id id); /* Reshape(Transpose(Reshape(x))) -> DepthToSpace(x), SpaceToDepth(x) */
+
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 

@@ -24,5 +24,6 @@ typedef struct {
     {stage, rewrites, sizeof rewrites / sizeof *rewrites, leaves, sizeof leaves / sizeof *leaves}
 
 extern const case_table declutter_cases, body_cases, lower_cases, attention_cases;
+extern const case_table pads_cases, recompose_cases;
 
 #endif

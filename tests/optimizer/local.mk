@@ -6,6 +6,7 @@ tests_optimizer_test_passes_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_rules
 tests_optimizer_test_rules_SOURCES = tests/optimizer/test_rules.c tests/optimizer/cases.h tests/optimizer/cases_declutter.c
 tests_optimizer_test_rules_SOURCES += tests/optimizer/cases_lower.c tests/optimizer/cases_attention.c tests/optimizer/cases_bodies.c
+tests_optimizer_test_rules_SOURCES += tests/optimizer/cases_lower.c tests/optimizer/cases_attention.c tests/optimizer/cases_pads.c tests/optimizer/cases_recompose.c
 tests_optimizer_test_rules_SOURCES += tests/optimizer/graph_run.c tests/optimizer/graph_run.h
 tests_optimizer_test_rules_SOURCES += tests/optimizer/graph_text.c tests/optimizer/graph_text.h
 tests_optimizer_test_rules_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer

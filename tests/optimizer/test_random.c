@@ -246,6 +246,73 @@ static void pool(maker *m, int x)
     fprintf(m->f, "v%d = %s(v%d) {kernel_shape=[2,2]}\n", y, draw(m, 2) ? "MaxPool" : "AveragePool", x);
 }
 
+/* A Pad, perhaps another one, operators that travel, and a window behind it all. */
+static void pad_window(maker *m, int x)
+{
+    static const char *const travel[] = {"Relu", "Neg", "Tanh", "HardSwish", "Sigmoid", "Abs", "Identity"};
+    int64_t pads[8] = {0}, dims[4], swapped[4];
+    if (m->rank[x] != 4 || m->count > MAX_VALUES - 12)
+        return;
+    const uint32_t kind = draw(m, 8); /* 0..2: Conv, 3, 4: MaxPool, 5, 6: AveragePool, 7: ConvTranspose */
+    int y = x;
+    if (draw(m, 2))
+        fprintf(m->f, "v%d = Relu(v%d)\n", y = new_value(m, 4, m->dim[x]), x);
+    for (uint32_t twice = 0; twice < 1 + draw(m, 2); twice++) {
+        const bool low = draw(m, 3) == 0 && (kind == 3 || kind == 4), odd = draw(m, 10) == 0;
+        for (int i = 0; i < 4; i++) {
+            pads[i] = i > 1 || draw(m, 12) == 0 ? draw(m, 3) : 0;
+            pads[i + 4] = i > 1 ? draw(m, 3) : 0;
+            if (draw(m, 12) == 0 && m->dim[y][i] > 1)
+                pads[i] = -1;
+            dims[i] = m->dim[y][i] + pads[i] + pads[i + 4];
+        }
+        int c = ints_const(m, 8, pads), value = new_const(m, "float32", 0, NULL, odd ? "= 1" : low ? "= -inf" : "= 0");
+        int z = new_value(m, 4, dims);
+        fprintf(m->f, "v%d = Pad(v%d, c%d, c%d) {mode=%s}\n", z, y, c, value, draw(m, 10) ? "constant" : "edge");
+        y = z;
+        if (low)
+            break;
+    }
+    int padded = y;
+    if (kind != 3 && kind != 4 && draw(m, 2)) { /* there and back, with something between */
+        for (int i = 0; i < 4; i++)
+            swapped[i] = dims[(4 - i) % 4];
+        int a = new_value(m, 4, swapped), b = new_value(m, 4, swapped), d = new_value(m, 4, dims);
+        fprintf(m->f, "v%d = Transpose(v%d) {perm=[0,3,2,1]}\nv%d = %s(v%d)\nv%d = Transpose(v%d) {perm=[0,3,2,1]}\n", a, y, b,
+                travel[draw(m, 7)], a, d, b);
+        y = d;
+    } else if (kind != 3 && kind != 4 && draw(m, 2)) {
+        int64_t one[3] = {dims[1], 1, draw(m, 8) ? 1 : dims[3]};
+        int c = new_const(m, "float32", 3, one, "random"), d = new_value(m, 4, dims);
+        fprintf(m->f, "v%d = %s(v%d, c%d)\n", d, draw(m, 2) ? "Mul" : "PRelu", y, c);
+        y = d;
+    }
+    const int64_t k = kind == 7 || (dims[2] >= 3 && dims[3] >= 3) ? 1 + draw(m, 3) : 1, own = k > 1 ? draw(m, 2) : 0;
+    const int64_t out = 1 + draw(m, 9), stride = 1 + draw(m, 2);
+    char attrs[200];
+    snprintf(attrs, sizeof attrs, "{kernel_shape=[%lld,%lld], strides=[%lld,%lld], pads=[%lld,%lld,%lld,%lld]", (long long)k, (long long)k,
+             (long long)stride, (long long)stride, (long long)own, (long long)own, (long long)own, (long long)own);
+    int64_t result[4] = {dims[0], kind < 3 || kind == 7 ? out : dims[1], 0, 0};
+    for (int i = 2; i < 4; i++) {
+        result[i] = kind == 7 ? (dims[i] - 1) * stride + k - 2 * own : (dims[i] + 2 * own - k) / stride + 1;
+        if (result[i] < 1)
+            return;
+    }
+    if (kind < 3 || kind == 7) {
+        int64_t w[4] = {kind == 7 ? dims[1] : out, kind == 7 ? out : dims[1], k, k};
+        int c = new_const(m, "float32", 4, w, "random"), z = new_value(m, 4, result);
+        fprintf(m->f, "v%d = %s(v%d, c%d) %s}\n", z, kind == 7 ? "ConvTranspose" : "Conv", y, c, attrs);
+    } else if (kind < 5) {
+        int z = new_value(m, 4, result);
+        fprintf(m->f, "v%d = MaxPool(v%d) %s}\n", z, y, attrs);
+    } else {
+        int z = new_value(m, 4, result);
+        fprintf(m->f, "v%d = AveragePool(v%d) %s, count_include_pad=%u}\n", z, y, attrs, draw(m, 2));
+    }
+    if (draw(m, 8) == 0)
+        fprintf(m->f, "v%d = Neg(v%d)\n", new_value(m, 4, m->dim[padded]), padded);
+}
+
 static void matmul(maker *m, int x)
 {
     if (m->rank[x] < 2)
@@ -285,6 +352,8 @@ static void pieces(maker *m, int x)
     memcpy(dims, m->dim[x], sizeof dims);
     for (int32_t i = 0; i < over; i++)
         dims[axes[i]] = 1;
+    if (memcmp(dims, m->dim[x], sizeof dims) == 0)
+        return; /* what is the same everywhere has no variance: norms of it enlarge the last bit */
     int ax = ints_const(m, over, axes), mean = new_value(m, rank, dims), d = x;
     if (kind == 3) { /* softmax */
         int sub = like(m, x), e = like(m, x), sum = new_value(m, rank, dims), y = like(m, x);
@@ -344,7 +413,7 @@ static void group_norm(maker *m, int x)
     for (int32_t i = 0; i < m->rank[x]; i++)
         one[i] = i == 1 ? channels : 1;
     int w = new_const(m, "float32", m->rank[x], one, "random");
-    fprintf(m->f, "v%d = Reshape(v%d, c%d)\nv%d = InstanceNormalization(v%d, c%d, c%d)\nv%d = Reshape(v%d, c%d)\nv%d = Mul(v%d, c%d)\n", a, x, to,
+    fprintf(m->f, "v%d = Reshape(v%d, c%d)\nv%d = InstanceNormalization(v%d, c%d, c%d) {epsilon=0.05}\nv%d = Reshape(v%d, c%d)\nv%d = Mul(v%d, c%d)\n", a, x, to,
             n, a, s, b, c, n, back, y, c, w);
 }
 
@@ -389,6 +458,27 @@ static void einsum(maker *m, int x)
         fprintf(m->f, "v%d = Einsum(c%d, v%d) {equation='%s,%s->%s'}\n", v, c, x, other, in, out);
 }
 
+/* Depth to space or back in pieces, by block of 2; sometimes not quite. */
+static void space(maker *m, int x)
+{
+    static const int64_t perms[4][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}, {0, 3, 5, 1, 2, 4}, {0, 1, 3, 5, 2, 4}};
+    const uint32_t kind = draw(m, 4);
+    const int64_t *d = m->dim[x];
+    const bool deep = kind < 2;
+    if (m->rank[x] != 4 || (deep ? d[1] % 4 : d[2] % 2 + d[3] % 2))
+        return;
+    int64_t perm[6], seen[4][6] = {{d[0], 2, 2, d[1] / 4, d[2], d[3]}, {d[0], d[1] / 4, 2, 2, d[2], d[3]},
+                                   {d[0], d[1], d[2] / 2, 2, d[3] / 2, 2}, {d[0], d[1], d[2] / 2, 2, d[3] / 2, 2}};
+    int64_t out[4] = {d[0], deep ? d[1] / 4 : d[1] * 4, deep ? d[2] * 2 : d[2] / 2, deep ? d[3] * 2 : d[3] / 2}, turned[6];
+    memcpy(perm, perms[draw(m, 5) ? kind : 3 - kind], sizeof perm);
+    for (int i = 0; i < 6; i++)
+        turned[i] = seen[kind][perm[i]];
+    int a = ints_const(m, 6, seen[kind]), b = ints_const(m, 4, out);
+    int v = new_value(m, 6, seen[kind]), t = new_value(m, 6, turned), y = new_value(m, 4, out);
+    fprintf(m->f, "v%d = Reshape(v%d, c%d)\nv%d = Transpose(v%d) {perm=[%d,%d,%d,%d,%d,%d]}\nv%d = Reshape(v%d, c%d)\n", v, x, a, t, v,
+            (int)perm[0], (int)perm[1], (int)perm[2], (int)perm[3], (int)perm[4], (int)perm[5], y, t, b);
+}
+
 static void through_shape(maker *m, int x)
 {
     int y = new_value(m, m->rank[x], m->dim[x]);
@@ -398,8 +488,8 @@ static void through_shape(maker *m, int x)
 static char *make_graph(uint64_t seed)
 {
     static void (*const step[])(maker *, int) = {unary, unary, binary_const, binary_const, binary, binary, binary_broadcast, choose, transpose, transpose,
-                                                 reshape, flatten, concat, slice, softmax, reduce, conv, conv, conv, pool,
-                                                 matmul, einsum, gelu, pieces, pieces, group_norm, through_shape};
+                                                 reshape, flatten, concat, slice, softmax, reduce, conv, conv, conv, pool, pad_window, pad_window,
+                                                 matmul, einsum, gelu, pieces, pieces, group_norm, space, through_shape};
     char *text = NULL;
     size_t size;
     maker m = {.f = open_memstream(&text, &size), .seed = seed};

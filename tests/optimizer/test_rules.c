@@ -10,7 +10,8 @@
 
 enum { MAX_OUTPUTS = 4, MAX_SEEN = 512, SEED = 7, OPEN = 5 };
 
-static const case_table *const tables[] = {&declutter_cases, &body_cases, &lower_cases, &attention_cases};
+static const case_table *const tables[] = {&declutter_cases, &body_cases, &lower_cases, &attention_cases,
+                                          &pads_cases, &recompose_cases};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 /* --- watching the optimizer -------------------------------------------------------------------------------------- */
@@ -170,6 +171,10 @@ START_TEST(lower_rewrites) { run_rewrites(&lower_cases, _i); } END_TEST
 START_TEST(lower_leaves) { run_leaves(&lower_cases, _i); } END_TEST
 START_TEST(attention_rewrites) { run_rewrites(&attention_cases, _i); } END_TEST
 START_TEST(attention_leaves) { run_leaves(&attention_cases, _i); } END_TEST
+START_TEST(pads_rewrites) { run_rewrites(&pads_cases, _i); } END_TEST
+START_TEST(pads_leaves) { run_leaves(&pads_cases, _i); } END_TEST
+START_TEST(recompose_rewrites) { run_rewrites(&recompose_cases, _i); } END_TEST
+START_TEST(recompose_leaves) { run_leaves(&recompose_cases, _i); } END_TEST
 
 /* --- every rule has cases ---------------------------------------------------------------------------------------- */
 
@@ -260,6 +265,10 @@ int main(void)
     tcase_add_loop_test(t, lower_leaves, 0, (int)lower_cases.nleave);
     tcase_add_loop_test(t, attention_rewrites, 0, (int)attention_cases.nrewrite);
     tcase_add_loop_test(t, attention_leaves, 0, (int)attention_cases.nleave);
+    tcase_add_loop_test(t, pads_rewrites, 0, (int)pads_cases.nrewrite);
+    tcase_add_loop_test(t, pads_leaves, 0, (int)pads_cases.nleave);
+    tcase_add_loop_test(t, recompose_rewrites, 0, (int)recompose_cases.nrewrite);
+    tcase_add_loop_test(t, recompose_leaves, 0, (int)recompose_cases.nleave);
     tcase_add_test(t, every_rule_has_graphs_of_both_kinds);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -1,0 +1,104 @@
+/* Pads that go into windows or into each other, and pads that must stay. */
+#include "cases.h"
+
+static const rewrite_case rewrites[] = {
+    {"a pad goes into the convolution",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 2 0 0 3 0\n const w float32 4x3x3x3 random\n a = Relu(x)\n b = Pad(a, p)\n"
+     "y = Conv(b, w) {pads=[1,0,0,1], strides=[2,2]}\n output y", "Relu Conv"},
+    {"with named axes, a value and a size that is open",
+     "input x float32 1x3xN\n const p int64 2 = 2 0\n const v float32 scalar = 0\n const ax int64 1 = -1\n const w float32 4x3x3 random\n"
+     "b = Pad(x, p, v, ax)\n y = Conv(b, w)\n output y", "Conv"},
+    {"with pads by themselves",
+     "input x float32 1x3x7x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n"
+     "y = Conv(b, w) {auto_pad=SAME_UPPER, strides=[2,2]}\n output y", "Conv"},
+    {"into each of two", "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n"
+     "c = Conv(b, w)\n d = AveragePool(b) {kernel_shape=[3,3]}\n output c\n output d", "Conv AveragePool"},
+    {"through a transpose and operators that keep 0",
+     "input x float32 1x8x8x3\n const p int64 8 = 0 1 2 0 0 3 0 0\n const s float32 3 random\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n"
+     "c = Mul(b, s)\n d = Tanh(c)\n e = Transpose(d) {perm=[0,3,1,2]}\n y = Conv(e, w)\n output y", "Mul Tanh Transpose Conv"},
+    {"a transposed convolution crops less instead",
+     "input x float32 1x3x4x4\n const p int64 8 = 0 0 1 0 0 0 1 1\n const w float32 3x4x3x3 random\n b = Pad(x, p)\n"
+     "y = ConvTranspose(b, w) {pads=[2,1,3,2], strides=[2,2]}\n output y", "ConvTranspose"},
+    {"a maximum takes the lowest number",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const v float32 scalar = -inf\n b = Pad(x, p, v)\n"
+     "y = MaxPool(b) {kernel_shape=[3,3], strides=[2,2]}\n output y", "MaxPool"},
+    {"and 0 beside what is not below it",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n a = Relu(x)\n b = Pad(a, p)\n"
+     "y = MaxPool(b) {kernel_shape=[3,3], strides=[2,2]}\n output y", "Relu MaxPool"},
+    {"an average counts it",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n b = Pad(x, p)\n y = AveragePool(b) {kernel_shape=[3,3]}\n output y",
+     "AveragePool"},
+    {"beside those that it counts",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 0 0\n b = Pad(x, p)\n"
+     "y = AveragePool(b) {kernel_shape=[3,3], pads=[0,0,1,1], count_include_pad=1}\n output y", "AveragePool"},
+    {"a norm over windows", "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n b = Pad(x, p)\n y = LpPool(b) {kernel_shape=[3,3]}\n"
+     "output y", "LpPool"},
+    {"bytes padded by what means 0",
+     "input x uint8 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const z uint8 scalar = 7\n const w uint8 4x3x3x3 random\n b = Pad(x, p, z)\n"
+     "y = ConvInteger(b, w, z)\n output y", "ConvInteger"},
+    {"with scales",
+     "input x uint8 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const z uint8 scalar = 7\n const s float32 scalar = 0.02\n"
+     "const w uint8 4x3x3x3 random\n b = Pad(x, p, z)\n y = QLinearConv(b, s, z, w, s, z, s, z)\n output y", "QLinearConv"},
+    {"in front of quantisation and back",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const z uint8 scalar = 7\n const s float32 scalar = 0.02\n"
+     "const w float32 4x3x3x3 random\n b = Pad(x, p)\n q = QuantizeLinear(b, s, z)\n d = DequantizeLinear(q, s, z)\n y = Conv(d, w)\n output y",
+     "QuantizeLinear DequantizeLinear Conv"},
+    {"pads of pads",
+     "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const q int64 2 = 1 3\n const ax int64 1 = 1\n const v float32 scalar = 0\n a = Relu(x)\n"
+     "b = Pad(a, p)\n c = Pad(b, q, v, ax)\n y = Softmax(c)\n output y", "Relu Pad Softmax"},
+    {"of the edge", "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const q int64 4 = 1 3 0 1\n b = Pad(x, p) {mode=edge}\n"
+     "y = Pad(b, q) {mode=edge}\n output y", "Pad"},
+    {"a pad of nothing", "input x float32 3x4\n const p int64 4 = 0 0 0 0\n a = Relu(x)\n b = Pad(a, p) {mode=reflect}\n y = Neg(b)\n output y",
+     "Relu Neg"},
+};
+
+static const leave_case leaves[] = {
+    {"pads into a window", "not where they make something else of it",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n c = Sigmoid(b)\n"
+     "y = Conv(c, w)\n output y", "Pad Sigmoid Conv"},
+    {"pads into a window", "nor where they differ along the pad",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const s float32 10 random\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n"
+     "c = Mul(b, s)\n y = Conv(c, w)\n output y", "Pad Mul Conv"},
+    {"pads into a window", "nor where something else uses them",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n c = Tanh(b)\n"
+     "y = Conv(c, w)\n output y\n output c", "Pad Tanh Conv"},
+    {"pads into a window", "another value stays",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const v float32 scalar = 1\n const w float32 4x3x3x3 random\n"
+     "b = Pad(x, p, v)\n y = Conv(b, w)\n output y", "Pad Conv"},
+    {"pads into a window", "another mode stays",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p) {mode=reflect}\n"
+     "y = Conv(b, w)\n output y", "Pad Conv"},
+    {"pads into a window", "a negative pad stays",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 -1 1 0 0 1 1\n const w float32 4x3x3x3 random\n b = Pad(x, p)\n"
+     "y = Conv(b, w)\n output y", "Pad Conv"},
+    {"pads into a window", "a pad of channels stays",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 1 0 0 0 0 0 0\n const w float32 4x4x3x3 random\n b = Pad(x, p)\n"
+     "y = Conv(b, w)\n output y", "Pad Conv"},
+    {"pads into a window", "not where it cannot",
+     "input x float32 1x3x4x4\n const p int64 8 = 0 0 1 0 0 0 1 0\n const w float32 3x4x3x3 random\n b = Pad(x, p)\n"
+     "y = ConvTranspose(b, w) {pads=[1,1,2,2], strides=[2,2]}\n output y", "Pad ConvTranspose"},
+    {"pads into a window", "not beside what may be",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n b = Pad(x, p)\n y = MaxPool(b) {kernel_shape=[3,3]}\n output y",
+     "Pad MaxPool"},
+    {"pads into a window", "nor where a window would have nothing but pads",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 2 1 0 0 1 1\n a = Relu(x)\n b = Pad(a, p)\n y = MaxPool(b) {kernel_shape=[2,2]}\n"
+     "output y", "Relu Pad MaxPool"},
+    {"pads into a window", "nor with places of the maxima",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n a = Relu(x)\n b = Pad(a, p)\n y, i = MaxPool(b) {kernel_shape=[3,3]}\n"
+     "output y\n output i", "Relu Pad MaxPool"},
+    {"pads into a window", "not beside pads of its own that it does not count",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 0 0\n b = Pad(x, p)\n"
+     "y = AveragePool(b) {kernel_shape=[3,3], pads=[0,0,1,1]}\n output y", "Pad AveragePool"},
+    {"pads into a window", "not with windows that overhang",
+     "input x float32 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 0 0\n b = Pad(x, p)\n"
+     "y = AveragePool(b) {kernel_shape=[2,2], strides=[2,2], ceil_mode=1}\n output y", "Pad AveragePool"},
+    {"pads into a window", "by what does not",
+     "input x uint8 1x3x8x8\n const p int64 8 = 0 0 1 1 0 0 1 1\n const z uint8 scalar = 7\n const w uint8 4x3x3x3 random\n b = Pad(x, p)\n"
+     "y = ConvInteger(b, w, z)\n output y", "Pad ConvInteger"},
+    {"pads", "of two values stay",
+     "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const v float32 scalar = 2\n b = Pad(x, p)\n y = Pad(b, p, v)\n output y", "Pad Pad"},
+    {"pads", "one that cuts off what the other made stays",
+     "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const q int64 4 = -1 0 1 0\n b = Pad(x, p)\n y = Pad(b, q)\n output y", "Pad Pad"},
+};
+
+const case_table pads_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);
