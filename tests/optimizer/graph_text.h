@@ -13,6 +13,8 @@
  *                                    first ("input i any": of unknown type), and a node takes it: y = If(c) <then_branch=body, ...>
  * Ends the test where the text or the graph is wrong. */
 oi_graph *graph_from_text(const char *text);
+/* The same; NULL where the text or the graph is wrong (what it had made by then stays allocated). */
+oi_graph *graph_try_text(const char *text);
 
 /* The operators of the graph in topological order: "Conv If(Neg Exp | Abs)". The text is the caller's to free. */
 char *graph_ops(oi_graph *g);

@@ -1,14 +1,17 @@
-/* Random small graphs compute the same before and after the passes, on every instruction set.
- *   test_random [COUNT [SEED [STEP]]]   seeds SEED, SEED + STEP, ...; a failing graph is printed with its seed, which replays it: test_random 1 SEED */
-#include "graph_run.h"
+/* Random small graphs compute the same before and after each pass alone and all of them, on every instruction set (differential.h).
+ *   test_random [COUNT [SEED [STEP]]]   seeds SEED, SEED + STEP, ...; a failing graph is printed with its seed, which replays it
+ *                                       (test_random 1 SEED), and once more as small as it gets */
+#include "differential.h"
 #include "random_attention.h"
 #include "random_bodies.h"
+#include "random_mutant.h"
+#include "shrink.h"
 
-#include "ops/infer.h"
-
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_VALUES = 64 };
 
@@ -515,112 +518,77 @@ static char *make_graph(uint64_t seed)
     return text;
 }
 
-/* Of one stage, or a plan, against the unchanged graph; the number of faults. */
-static int compare(oi_graph *g, uint64_t seed, const oi_tensor *expected, const char *stage, bool planned, double bound)
+static char *graph_of_seed(uint64_t seed)
 {
-    oi_tensor got[2] = {0};
-    int faults = 0;
-    oi_status status = planned ? graph_run(g, oi_cpu_isa_detect(), seed, 3, got, NULL) : graph_evaluate(g, seed, 3, got);
-    if (status) {
-        printf("%s: %s\n", stage, oi_error_current()->message);
-        faults++;
-    }
-    for (uint32_t i = 0; i < g->noutput && !status; i++) {
-        double differ = tensors_differ(&expected[i], &got[i]);
-        if (!(differ < bound)) {
-            printf("%s: output %u differs by %g\n", stage, i, differ);
-            faults++;
-        }
-    }
-    for (uint32_t i = 0; i < 2; i++)
-        oi_tensor_clear(&got[i]);
-    return faults;
+    static char *(*const kind[8])(uint64_t) = {make_attention_graph, make_body_graph, make_graph, make_mutant_graph,
+                                               make_attention_graph, make_graph, make_mutant_graph, make_graph};
+    return kind[seed % 8](seed);
 }
 
-/* Graphs with bodies: planned, decluttered, and decluttered and planned, against the reference evaluators. */
-static int try_bodies(uint64_t seed)
+static uint64_t seed_now;
+
+/* Says which graph it was, then goes on to die. */
+static void crashed(int sig)
 {
-    char *text = make_body_graph(seed);
-    oi_tensor expected[2] = {0};
-    oi_graph *g = graph_from_text(text);
-    oi_optimize_options o = {.strict = true};
-    int faults = graph_compute(g, seed, 3, expected) ? 1 : 0;
-    if (!faults)
-        faults += compare(g, seed, expected, "planned", true, 2e-4);
-    if (!faults && oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o)) {
-        printf("declutter: %s\n", oi_error_current()->message);
-        faults++;
-    }
-    if (!faults)
-        faults += compare(g, seed, expected, "decluttered and planned", true, 2e-4);
-    if (faults) {
-        char *print = graph_print(g);
-        printf("%s\nseed %llu:\n%s\n%s\n", print, (unsigned long long)seed, text, oi_error_current()->message);
-        free(print);
-    }
-    for (uint32_t i = 0; i < 2; i++)
-        oi_tensor_clear(&expected[i]);
-    oi_graph_destroy(g);
-    free(text);
-    return faults;
+    char text[80];
+    int n = snprintf(text, sizeof text, "crashed at seed %llu\n", (unsigned long long)seed_now);
+    if (write(STDOUT_FILENO, text, (size_t)n) != n)
+        _exit(1);
+    signal(sig, SIG_DFL);
+    raise(sig);
 }
 
-static int try_seed(uint64_t seed)
+typedef struct {
+    uint64_t seed;
+    const char *kind; /* of failure: what is in front of the first ':' */
+} failure;
+
+static bool fails_so(void *user, const char *text)
 {
-    if (seed % 8 == 1)
-        return try_bodies(seed);
-    char *text = seed % 4 == 0 ? make_attention_graph(seed) : make_graph(seed);
-    const double bound = strstr(text, "Quantize") ? 0.1 : 2e-4; /* the last bit decides between two steps */
-    oi_tensor expected[2] = {0};
-    oi_graph *g = graph_from_text(text);
-    int faults = graph_evaluate(g, seed, 3, expected) ? 1 : 0;
-    oi_optimize_options o = {.strict = true};
-    if (!faults)
-        faults += compare(g, seed, expected, "planned", true, bound);
-    if (!faults && oi_optimize_with(g, OI_STAGE_DECLUTTERED, NULL, &o)) {
-        printf("declutter: %s\n", oi_error_current()->message);
-        faults++;
+    const failure *f = user;
+    char why[512];
+    const size_t length = strcspn(f->kind, ":");
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGABRT, SIG_DFL);
+    return !differential_holds(text, f->seed, NULL, why, sizeof why) && strncmp(why, f->kind, length) == 0;
+}
+
+/* Takes over the text. */
+static bool try_graph(char *text, uint64_t seed, change_counts *counts)
+{
+    char why[512];
+    seed_now = seed;
+    bool holds = differential_holds(text, seed, counts, why, sizeof why);
+    if (!holds) {
+        const failure f = {seed, why};
+        printf("seed %llu: %s\n", (unsigned long long)seed, why);
+        fflush(stdout);
+        char *least = shrink(text, fails_so, (void *)&f);
+        printf("%swhich shrinks to\n%s\n", text, least);
+        free(least);
     }
-    if (!faults)
-        faults += compare(g, seed, expected, "decluttered", false, bound);
-    for (oi_cpu_isa isa = 0; isa < OI_ISA_COUNT && !faults; isa++) {
-        oi_graph *lowered;
-        oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
-        if (!oi_cpu_isa_available(isa) || target.kernels->isa != isa)
-            continue;
-        if (oi_graph_clone(NULL, g, NULL, &lowered)) {
-            printf("clone: %s\n", oi_error_current()->message);
-            return 1;
-        }
-        if (oi_optimize_with(lowered, OI_STAGE_LOWERED, &target, &o)) {
-            printf("lower: %s\n", oi_error_current()->message);
-            faults++;
-        } else {
-            faults += compare(lowered, seed, expected, oi_cpu_isa_name(isa), false, bound);
-        }
-        if (faults) {
-            char *print = graph_print(lowered);
-            printf("%s", print);
-            free(print);
-        }
-        oi_graph_destroy(lowered);
-    }
-    if (faults)
-        printf("seed %llu:\n%s", (unsigned long long)seed, text);
-    for (uint32_t i = 0; i < 2; i++)
-        oi_tensor_clear(&expected[i]);
-    oi_graph_destroy(g);
     free(text);
-    return faults;
+    return holds;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1500, seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t step = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-    uint64_t failed = 0;
-    for (uint64_t i = 0; i < count && failed < 5; i++)
-        failed += try_seed(seed + i * step) != 0;
+    enum { COUNT = 2000, MOST_FAILURES = 5 };
+    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : COUNT, seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t step = argc > 3 ? strtoull(argv[3], NULL, 10) : 1, failed = 0;
+    static change_counts counts;
+    signal(SIGSEGV, crashed);
+    signal(SIGABRT, crashed);
+    for (uint64_t i = 0; i < count && failed < MOST_FAILURES; i++)
+        failed += !try_graph(graph_of_seed(seed + i * step), seed + i * step, &counts);
+    for (size_t i = 0; count >= COUNT && failed < MOST_FAILURES; i++) { /* nothing is left to chance */
+        char *text = unmutated_graph(i);
+        if (!text)
+            break;
+        failed += !try_graph(text, i, &counts);
+    }
+    if (count >= COUNT && !failed)
+        failed += counts_report_missing(&counts) != 0;
     printf("%llu graphs from seed %llu, %llu failed\n", (unsigned long long)count, (unsigned long long)seed, (unsigned long long)failed);
     return failed != 0;
 }
