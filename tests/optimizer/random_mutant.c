@@ -297,11 +297,12 @@ static bool is_evaluated(const char *text)
     return !strstr(text, "Random") && !strstr(text, "Bernoulli") && !strstr(text, "Dropout");
 }
 
-static const case_table *const tables[] = {&declutter_cases, &lower_cases, &attention_cases};
+static const case_table *const tables[] = {&declutter_cases, &body_cases, &lower_cases, &attention_cases};
+enum { TABLES = sizeof tables / sizeof *tables };
 
 char *unmutated_graph(size_t i)
 {
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+    for (size_t t = 0; t < TABLES; t++) {
         for (size_t k = 0; k < tables[t]->nrewrite; k++) {
             mutant m = {0};
             read_text(&m, tables[t]->rewrite[k].graph);
@@ -315,19 +316,19 @@ char *unmutated_graph(size_t i)
 static const char *some_case(mutant *m)
 {
     for (;;) {
-        const case_table *t = tables[draw(m, 3)];
+        const case_table *t = tables[draw(m, TABLES)];
         const char *text = draw(m, 4) ? t->rewrite[draw(m, (uint32_t)t->nrewrite)].graph : t->leave[draw(m, (uint32_t)t->nleave)].graph;
         if (is_small(text) && is_evaluated(text))
             return text;
     }
 }
 
-static bool computes(const char *text)
+static bool computes(const char *text, uint64_t seed)
 {
     enum { MAX_OUTPUTS = 16, OPEN = 3 };
     oi_tensor out[MAX_OUTPUTS] = {0};
     oi_graph *g = graph_try_text(text);
-    bool good = g && g->noutput <= MAX_OUTPUTS && !graph_compute(g, 1, OPEN, out);
+    bool good = g && g->noutput <= MAX_OUTPUTS && !graph_compute(g, seed, OPEN, out);
     for (int i = 0; i < MAX_OUTPUTS; i++)
         oi_tensor_clear(&out[i]);
     oi_graph_destroy(g);
@@ -346,7 +347,7 @@ char *make_mutant_graph(uint64_t seed)
         *last = *m;
         mutations[draw(m, sizeof mutations / sizeof *mutations)](m);
         char *text = write_text(m);
-        if (!computes(text)) { /* it was no graph any more */
+        if (!computes(text, seed)) { /* it was no graph any more, or not for these inputs */
             last->seed = m->seed;
             *m = *last;
         }
