@@ -21,8 +21,7 @@ static void fill(oi_dtype dtype, const oi_tensor *from, size_t i, void *data, si
         memset(dst, 0, count * size);
         return;
     }
-    for (size_t k = 0; k < count; k++)
-        memcpy(dst + k * size, src, size);
+    oi_elem_fill(dst, count, size, src);
 }
 
 /* --- ConstantOfShape --- */
@@ -59,6 +58,22 @@ static oi_status infer_constant(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
+enum { CONSTANT_PART = 1 << 17 }; /* elements */
+
+typedef struct {
+    const oi_tensor *value;
+    const oi_tensor *y;
+    size_t count;
+} constant_job;
+
+static oi_status fill_part(void *arg, size_t i)
+{
+    const constant_job *j = arg;
+    const size_t at = i * CONSTANT_PART, left = j->count - at;
+    fill(j->y->dtype, j->value, 0, j->y->data, at, left < CONSTANT_PART ? left : CONSTANT_PART);
+    return ONNX_INFER_OK;
+}
+
 static oi_status eval_constant(oi_eval *e)
 {
     const oi_tensor *value = ((const constant_attr *)e->attr)->value, *shape = oi_eval_in(e, 0);
@@ -73,8 +88,8 @@ static oi_status eval_constant(oi_eval *e)
                "ConstantOfShape: value must be one number");
     oi_tensor *y;
     OI_TRY(oi_eval_out(e, 0, value ? value->dtype : ONNX_INFER_FLOAT, (int32_t)n, dims, &y));
-    fill(y->dtype, value, 0, y->data, 0, (size_t)oi_tensor_count(y));
-    return ONNX_INFER_OK;
+    constant_job job = {value, y, (size_t)oi_tensor_count(y)};
+    return oi_eval_parts(e, (job.count + CONSTANT_PART - 1) / CONSTANT_PART, y->bytes, fill_part, &job);
 }
 
 /* --- Range --- */

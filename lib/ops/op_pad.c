@@ -113,12 +113,6 @@ typedef struct {
     int64_t rows, rows_per_task;
 } pad_state;
 
-static void fill(char *dst, int64_t n, size_t size, const void *value)
-{
-    for (int64_t i = 0; i < n; i++)
-        memcpy(dst + (size_t)i * size, value, size);
-}
-
 static void pad_rows(const pad_state *s, const void *data, const void *value, void *out, int64_t first, int64_t last)
 {
     int32_t inner = s->rank - 1;
@@ -135,7 +129,7 @@ static void pad_rows(const pad_state *s, const void *data, const void *value, vo
         }
         char *dst = (char *)out + (size_t)(row * width) * s->size;
         if (outside) {
-            fill(dst, width, s->size, value);
+            oi_elem_fill(dst, (size_t)width, s->size, value);
             continue;
         }
         const char *src = (const char *)data + (size_t)(offset * size) * s->size;

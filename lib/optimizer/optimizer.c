@@ -221,7 +221,10 @@ oi_status oi_optimize_with(oi_graph *g, oi_stage to, const oi_target *target, oi
         p.rewriter.target = target;
         p.fold_each = FOLD_LOWERED;
         p.fold_budget = SIZE_MAX;
-        OI_TRY(lower(g, &p));
+        OI_TRY(oi_slab_create(oi_arena_alloc_of(g->arena), &p.scratch));
+        oi_status status = lower(g, &p);
+        oi_slab_destroy(p.scratch);
+        OI_TRY(status);
     }
     o->commits = p.rewriter.commits;
     OI_FAIL_IF(o->strict && p.rewriter.exhausted, ONNX_INFER_E_INTERNAL, "the passes do not come to an end");

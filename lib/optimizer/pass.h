@@ -8,6 +8,7 @@
 typedef struct {
     oi_rewriter rewriter;  /* commits, bounds, target, check */
     size_t fold_each;      /* bytes that folding one node may add */
+    oi_slab *scratch;      /* for results of folding that are to be folded again, as in lowering; may be NULL */
     size_t fold_budget;    /* bytes that folding may still add to the graph in all; small results do not count */
 } oi_pass;
 

@@ -111,7 +111,7 @@ static oi_status fold(oi_graph *g, oi_node_id id, oi_pass *p)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     const oi_target *target = p->rewriter.target;
     oi_pack_cache *packs = (n.op->flags & OI_OP_LOWERED_ONLY) && target ? target->packs : NULL;
-    const oi_fold_means means = {.pool = target ? target->pool : NULL, .slab = packs ? target->slab : NULL};
+    const oi_fold_means means = {.pool = target ? target->pool : NULL, .slab = packs ? target->slab : p->scratch};
     bool found = packs && oi_pack_cache_find(packs, g, &n, &t[0]);
     oi_status status = found ? ONNX_INFER_OK : oi_fold_node(g, id, &means, t);
     bool made = !status;

@@ -246,3 +246,18 @@ void oi_elem_set_int(oi_dtype t, void *data, size_t i, int64_t v)
             oi_elem_set_double(t, data, i, (double)v);
     }
 }
+
+void oi_elem_fill(void *dst, size_t n, size_t size, const void *element)
+{
+    enum { PIECE = 4096 }; /* copied again and again out of the nearest cache */
+    char *to = dst;
+    const size_t total = n * size;
+    if (!total)
+        return;
+    memcpy(to, element, size);
+    for (size_t done = size, have; done < total; done += have) {
+        have = done < PIECE ? done : PIECE / size * size;
+        have = have < total - done ? have : total - done;
+        memcpy(to + done, to, have);
+    }
+}

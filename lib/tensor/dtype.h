@@ -63,4 +63,7 @@ int64_t oi_elem_get_int(oi_dtype t, const void *data, size_t i); /* uint64 wraps
 void oi_elem_set_double(oi_dtype t, void *data, size_t i, double v); /* converts as Cast does */
 void oi_elem_set_int(oi_dtype t, void *data, size_t i, int64_t v);   /* wraps */
 
+/* Writes an element of `size` bytes, at most 16, n times. */
+void oi_elem_fill(void *dst, size_t n, size_t size, const void *element);
+
 #endif

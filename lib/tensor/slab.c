@@ -66,6 +66,8 @@ static oi_status cut(oi_slab *s, size_t bytes, oi_buffer **out)
     size_t rounded;
     if (!oi_align_size(bytes, OI_ALIGN, &rounded))
         return oi_fail_out_of_memory(bytes);
+    if (s->piece && oi_buffer_is_unique(s->piece))
+        s->used = 0;
     if (!s->piece || oi_buffer_bytes(s->piece) - s->used < rounded)
         OI_TRY(new_piece(s, rounded));
     OI_TRY(oi_buffer_create_part(&s->alloc, s->piece, s->used, bytes, out));

@@ -13,7 +13,7 @@ oi_status oi_slab_create(const oi_alloc *a, oi_slab **out);
 void oi_slab_destroy(oi_slab *s);
 
 /* Uninitialised memory, OI_ALIGNed; small sizes get memory of their own. A piece goes when all buffers out of it have gone
- * and the slab has moved on to another. Any thread. */
+ * and the slab has moved on to another; while it has not, it starts over in a piece that is whole again. Any thread. */
 oi_status oi_slab_buffer(oi_slab *s, size_t bytes, oi_buffer **out);
 
 #endif

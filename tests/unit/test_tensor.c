@@ -3,6 +3,7 @@
 #include "tensor/value.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int frees;
@@ -85,7 +86,36 @@ START_TEST(slabs)
     ck_assert_int_eq(oi_slab_create(NULL, &s), ONNX_INFER_OK);
     ck_assert_int_eq(oi_slab_buffer(s, SIZE_MAX - 8, &b[0]), ONNX_INFER_E_OUT_OF_MEMORY);
     ck_assert_int_eq(oi_slab_buffer(s, SIZE_MAX / 4, &b[0]), ONNX_INFER_E_OUT_OF_MEMORY);
+    ck_assert_int_eq(oi_slab_buffer(s, 100000, &b[0]), ONNX_INFER_OK);
+    const void *first = oi_buffer_data(b[0]);
+    oi_buffer_release(b[0]);
+    ck_assert_int_eq(oi_slab_buffer(s, 200000, &b[0]), ONNX_INFER_OK);
+    ck_assert_ptr_eq(oi_buffer_data(b[0]), first); /* nobody holds anything of the piece */
+    ck_assert_int_eq(oi_slab_buffer(s, 100000, &b[1]), ONNX_INFER_OK);
+    ck_assert_ptr_ne(oi_buffer_data(b[1]), first);
+    oi_buffer_release(b[0]);
+    oi_buffer_release(b[1]);
     oi_slab_destroy(s);
+}
+END_TEST
+
+START_TEST(filling)
+{
+    const unsigned char element[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    enum { MOST = 3000 };
+    unsigned char *to = malloc(MOST * 16 + 1);
+    for (size_t size = 1; size <= 16; size++) {
+        for (size_t n = 0; n < MOST; n = n < 5 ? n + 1 : n * 3) {
+            size_t wrong = 0;
+            to[n * size] = 99;
+            oi_elem_fill(to, n, size, element);
+            for (size_t i = 0; i < n * size; i++)
+                wrong += to[i] != element[i % size];
+            ck_assert_uint_eq(wrong, 0);
+            ck_assert_uint_eq(to[n * size], 99);
+        }
+    }
+    free(to);
 }
 END_TEST
 
@@ -174,6 +204,7 @@ int main(void)
     tcase_add_test(t, hostile_shapes_are_refused);
     tcase_add_test(t, storage_is_shared_and_freed);
     tcase_add_test(t, slabs);
+    tcase_add_test(t, filling);
     tcase_add_test(t, strings);
     tcase_add_test(t, broadcasting);
     tcase_add_test(t, containers);
