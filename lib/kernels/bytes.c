@@ -1,6 +1,7 @@
 /* bytes.c - packing and the driver of products of 8-bit integers. */
 #include "kernels/bytes.h"
 
+#include <math.h>
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -129,6 +130,54 @@ void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *t)
             for (size_t j = 0; j < OI_BYTES_COLUMNS; j++) {
                 const uint32_t zb = (uint32_t)(t->b_zero[j * t->b_zero_step] - (t->b_signed ? 0 : 128));
                 c[j] = (int32_t)((uint32_t)c[j] - za * (uint32_t)sum[j] + zb * shared);
+            }
+        }
+    }
+}
+
+void oi_bytes_scale(float low, float high, float *scale, float *zero)
+{
+    low = low > 0 ? 0 : low; /* NaN stays */
+    high = high < 0 ? 0 : high;
+    *scale = (high - low) / 255;
+    float z = *scale > 0 ? rintf(0 - low / *scale) : 0;
+    *zero = z > 0 ? z < 255 ? z : 255 : 0;
+}
+
+void oi_bytes_pack_floats(const oi_kernels *kernels, size_t m, size_t k, const float *a, float *scale, float *zero, uint8_t *dst,
+                          int32_t *sums)
+{
+    const size_t depth = oi_bytes_depth(k);
+    float low = 0, high = 0;
+    kernels->reduce_inner[OI_REDUCE_MIN](1, m * k, a, m * k, &low);
+    kernels->reduce_inner[OI_REDUCE_MAX](1, m * k, a, m * k, &high);
+    oi_bytes_scale(low, high, scale, zero);
+    for (size_t i = 0; i < m; i++, dst += depth) {
+        sums[i] = kernels->to_bytes(k, a + i * k, *scale > 0 ? *scale : 1, *zero, dst);
+        memset(dst + k, 0, depth - k);
+    }
+}
+
+void oi_bytes_multiply_floats(const oi_kernels *kernels, const oi_bytes_float_args *t)
+{
+    const size_t depth = oi_bytes_depth(t->k), quads = depth / 4, size = oi_bytes_panel_size(t->k);
+    const uint8_t *panel = t->panel;
+    int32_t c[OI_BYTES_ROWS * OI_BYTES_COLUMNS];
+    for (size_t p = 0; p < t->panels; p++, panel += size) {
+        const size_t column = p * OI_BYTES_COLUMNS;
+        int32_t column_sums[OI_BYTES_COLUMNS];
+        memcpy(column_sums, panel + depth * OI_BYTES_COLUMNS, sizeof column_sums);
+        oi_byte_floats_args f = {.sums = column_sums, .b_zero = t->b_zero ? t->b_zero + column : NULL, .a_zero = t->a_zero,
+                                 .factor = t->factor, .scale = t->scale + column};
+        for (size_t i = 0; i < t->m; i += OI_BYTES_ROWS) {
+            const size_t rows = t->m - i < OI_BYTES_ROWS ? t->m - i : OI_BYTES_ROWS;
+            kernels->byte_tile(rows, quads, t->a + i * depth, depth, (const int8_t *)panel, c, OI_BYTES_COLUMNS);
+            for (size_t r = 0; r < rows; r++) {
+                f.c = c + r * OI_BYTES_COLUMNS;
+                f.shared = (int32_t)((uint32_t)t->a_zero * (uint32_t)t->k - (uint32_t)t->a_sums[i + r]);
+                f.add = t->add + (i + r) * t->ld_add + column;
+                f.y = t->y + (i + r) * t->ldy + column;
+                kernels->byte_floats(&f);
             }
         }
     }

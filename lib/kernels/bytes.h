@@ -39,6 +39,31 @@ typedef struct oi_bytes_args {
 
 void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *args);
 
+/* The scale and the zero point (a whole number of 0..255) by which uint8 holds numbers from low to high, as
+ * DynamicQuantizeLinear chooses them. Where all are 0, so is the scale; NaN makes it NaN. */
+void oi_bytes_scale(float low, float high, float *scale, float *zero);
+/* The same for n numbers, which are then rows of k, k apart: packed as A, with their sums. */
+void oi_bytes_pack_floats(const oi_kernels *kernels, size_t m, size_t k, const float *a, float *scale, float *zero, uint8_t *dst,
+                          int32_t *sums);
+
+/* y[i][j] = C[i][j] * (factor * scale[j]) + add[i * ld_add + j] for the columns of `panels` panels, all of each. */
+typedef struct oi_bytes_float_args {
+    size_t m, k, panels;
+    const uint8_t *a;      /* packed, unsigned */
+    const int32_t *a_sums;
+    int32_t a_zero;
+    const void *panel;     /* the first; the others follow */
+    const int32_t *b_zero; /* of each column, less 128 where B is uint8; NULL: zeros */
+    const float *scale;    /* of each column */
+    float factor;
+    const float *add;      /* not y */
+    size_t ld_add;
+    float *y;
+    size_t ldy;
+} oi_bytes_float_args;
+
+void oi_bytes_multiply_floats(const oi_kernels *kernels, const oi_bytes_float_args *args);
+
 /* y[i] = round((sum[i] + bias) * factor[i * factor_step]) + zero in float32, half to even, saturated to int8 or uint8. A NaN
  * becomes the lowest number. */
 void oi_bytes_requantize(size_t n, const int32_t *sum, int32_t bias, const float *factor, size_t factor_step, int32_t zero,

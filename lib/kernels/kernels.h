@@ -271,6 +271,21 @@ typedef void oi_depthwise_fn(const oi_depthwise_args *args, size_t oy0, size_t o
 enum { OI_BYTES_ROWS = 6, OI_BYTES_COLUMNS = 32 };
 typedef void oi_byte_tile_fn(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride);
 
+/* y[i] = round(x[i] / scale) + zero, half to even, saturated to uint8 (NaN as the lowest), i < n; `zero` is a whole number
+ * of 0..255. Returns the sum of y (wrapping). */
+typedef int32_t oi_to_bytes_fn(size_t n, const float *x, float scale, float zero, uint8_t *y);
+
+/* A row of a panel's results as floats: y[j] = (c[j] - a_zero * sums[j] + b_zero[j] * shared) * (factor * scale[j]) + add[j]
+ * for all j < OI_BYTES_COLUMNS, the sum in wrapping int32. b_zero NULL: zeros. Nothing overlaps. */
+typedef struct oi_byte_floats_args {
+    const int32_t *c, *sums, *b_zero;
+    int32_t a_zero, shared;
+    float factor;
+    const float *scale, *add;
+    float *y;
+} oi_byte_floats_args;
+typedef void oi_byte_floats_fn(const oi_byte_floats_args *args);
+
 enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
 
 /*
@@ -317,6 +332,8 @@ typedef struct oi_kernels {
     oi_nbits_expand_fn *nbits_expand;
     oi_nbits_dot_fn *nbits_dot;
     oi_rotate_fn *rotate;
+    oi_to_bytes_fn *to_bytes;
+    oi_byte_floats_fn *byte_floats;
     oi_byte_tile_fn *byte_tile, *byte_tile_basic; /* with instructions beyond the level where the CPU has them; without */
 } oi_kernels;
 

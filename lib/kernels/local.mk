@@ -18,6 +18,7 @@ core_sources += lib/kernels/panel.h
 isa_sources += lib/kernels/isa/rotate.c
 isa_sources += lib/kernels/isa/scores.c
 isa_sources += lib/kernels/isa/binary.c
+isa_sources += lib/kernels/isa/byte_float.c
 isa_sources += lib/kernels/isa/byte_tile.c
 isa_sources += lib/kernels/isa/depthwise.c
 isa_sources += lib/kernels/isa/isa.h

@@ -1,5 +1,5 @@
 /* Contributed operators on quantised tensors: dequantised, the operator of the standard, quantised again; products of bytes
- * with their scales; the quantised LSTM. */
+ * with their scales. */
 #include "ops/contrib.h"
 
 #include <string.h>
@@ -224,50 +224,6 @@ static oi_status import_gemm(oi_import *im)
     return oi_expand_end(&x);
 }
 
-/* --- DynamicQuantizeLSTM --- */
-
-typedef struct {
-    oi_floats activation_alpha, activation_beta;
-    oi_strings activations;
-    const char *direction;
-    float clip;
-    int64_t hidden_size, input_forget;
-} lstm_attr;
-
-static const oi_attr_spec lstm_attrs[] = {
-    {.name = "activation_alpha", .type = OI_ATTR_FLOATS, .offset = offsetof(lstm_attr, activation_alpha)},
-    {.name = "activation_beta", .type = OI_ATTR_FLOATS, .offset = offsetof(lstm_attr, activation_beta)},
-    {.name = "activations", .type = OI_ATTR_STRINGS, .offset = offsetof(lstm_attr, activations)}, OI_FLOAT_ATTR(lstm_attr, clip, 0.0f),
-    OI_TEXT_ATTR(lstm_attr, direction), OI_INT_ATTR(lstm_attr, hidden_size, 0), OI_INT_ATTR(lstm_attr, input_forget, 0), {0}};
-
-/* Weights [directions, inputs, gates] with a scale for each direction, or for each of its gates, as the standard has them. */
-static oi_value_id lstm_weights(oi_expand *x, uint32_t at, uint32_t scale_at)
-{
-    oi_value_id dims = oi_expand_ints(x, 1, 3, (int64_t[]){0, 1, -1}), scale = OI_NODE(x, "Reshape", NULL, oi_expand_in(x, scale_at), dims);
-    oi_value_id zero = OI_NODE(x, "Cast", "to=1", OI_NODE(x, "Reshape", NULL, oi_expand_in(x, scale_at + 1), dims));
-    oi_value_id v = OI_NODE(x, "Sub", NULL, OI_NODE(x, "Cast", "to=1", oi_expand_in(x, at)), zero);
-    return OI_NODE(x, "Transpose", "perm=[0,2,1]", oi_expand_mul(x, v, scale));
-}
-
-/* X as 8 bits hold it, weights in float32, and an LSTM that sees its states as 8 bits hold them: the same numbers as
- * products of bytes with scales. */
-static oi_status import_lstm(oi_import *im)
-{
-    oi_expand x;
-    oi_value_id data[3], in[8], out[3];
-    OI_TRY(oi_expand_begin(&x, im));
-    oi_expand_nodes(&x, "DynamicQuantizeLinear", NULL, 1, im->in, 3, data);
-    in[0] = OI_NODE(&x, "DequantizeLinear", NULL, data[0], data[1], data[2]);
-    in[1] = lstm_weights(&x, 1, 8);
-    in[2] = lstm_weights(&x, 2, 10);
-    for (uint32_t i = 3; i < 8; i++)
-        in[i] = oi_expand_in(&x, i);
-    oi_expand_same_nodes(&x, "LSTMCoarse", 8, in, im->nout, out);
-    for (uint32_t i = 0; i < im->nout; i++)
-        oi_expand_out(&x, i, out[i]);
-    return oi_expand_end(&x);
-}
-
 #define MS "com.microsoft"
 
 const oi_op oi_op_ms_QLinearAdd = {OI_EXPANDED("QLinearAdd", MS, 7, 8, 1, 1, import_binary)};
@@ -285,5 +241,3 @@ const oi_op oi_op_ms_QLinearReduceMean = {OI_EXPANDED("QLinearReduceMean", MS, 4
 const oi_op oi_op_ms_MatMulIntegerToFloat = {OI_EXPANDED("MatMulIntegerToFloat", MS, 4, 7, 1, 1, import_to_float)};
 const oi_op oi_op_ms_DynamicQuantizeMatMul = {OI_EXPANDED("DynamicQuantizeMatMul", MS, 3, 5, 1, 1, import_dynamic)};
 const oi_op oi_op_ms_QGemm = {OI_EXPANDED("QGemm", MS, 6, 9, 1, 1, import_gemm), OI_WITH(gemm_attrs, gemm_attr)};
-const oi_op oi_op_ms_DynamicQuantizeLSTM = {
-    OI_EXPANDED("DynamicQuantizeLSTM", MS, 12, 12, 0, 3, import_lstm), OI_WITH(lstm_attrs, lstm_attr)};

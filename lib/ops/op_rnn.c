@@ -46,9 +46,47 @@ static double activation(const oi_rnn_activation *a, double x)
 #undef NAME
 #undef T
 
-void oi_rnn_coarsen(int64_t rows, int64_t n, const float *v, float *out)
+/* Rows of n numbers, `stride` apart, as 8 bits and one scale for all hold them, chosen as DynamicQuantizeLinear does. */
+static void coarsen(int64_t rows, int64_t n, int64_t stride, const float *v, float *out)
 {
-    rnn_coarsen_float(rows, n, n, v, out);
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < rows * n; i++) {
+        float x = v[i / n * stride + i % n];
+        low = x < low ? x : low;
+        high = x > high ? x : high;
+    }
+    float scale = (high - low) / 255, zero = scale > 0 ? (float)rint((double)(-low / scale)) : 0;
+    for (int64_t i = 0; i < rows * n; i++) {
+        int64_t at = i / n * stride + i % n;
+        float q = scale > 0 ? (float)rint((double)(v[at] / scale)) + zero : 0;
+        out[at] = ((q < 0 ? 0 : q > 255 ? 255 : q) - zero) * scale;
+    }
+}
+
+/* All samples of a direction in step, since the scale of their states is one. */
+static oi_status turn_coarse(void *arg, size_t dir)
+{
+    const rnn_job *job = arg;
+    const oi_rnn_shape *s = &job->shape;
+    int64_t first = (int64_t)dir * s->batch;
+    rnn_lane_float l = rnn_lane_of_float(job, first), one;
+    for (int64_t b = 0; b < s->batch; b++) {
+        one = rnn_lane_of_float(job, first + b);
+        rnn_begin_float(job, &one);
+    }
+    for (int64_t step = 0; step < s->seq; step++) {
+        coarsen(s->batch, s->hidden, (s->gates + 3) * s->hidden, l.h, l.more);
+        for (int64_t b = 0; b < s->batch; b++) {
+            OI_TRY(job->e->host->check(job->e));
+            one = rnn_lane_of_float(job, first + b);
+            rnn_turn_float(job, &one, step, one.more);
+        }
+    }
+    for (int64_t b = 0; b < s->batch; b++) {
+        one = rnn_lane_of_float(job, first + b);
+        rnn_end_float(job, &one);
+    }
+    return ONNX_INFER_OK;
 }
 
 #define OFFSET(field) ((uint16_t)offsetof(oi_rnn_attr, field))
@@ -66,7 +104,7 @@ static const oi_attr_spec gru_attrs[] = {
     {.name = "linear_before_reset", .type = OI_ATTR_INT, .offset = OFFSET(linear_before_reset)},
     {0},
 };
-static const oi_attr_spec lstm_attrs[] = {
+const oi_attr_spec oi_rnn_lstm_attrs[] = {
     COMMON_ATTRS,
     {.name = "input_forget", .type = OI_ATTR_INT, .offset = OFFSET(input_forget)},
     {0},
@@ -82,7 +120,7 @@ static oi_status import_rnn(oi_import *im)
 
 static oi_rnn_kind kind_of(const oi_op *op)
 {
-    return op == &oi_op_LSTM || op == &oi_op_oi_LSTMCoarse ? OI_RNN_LSTM : op == &oi_op_GRU ? OI_RNN_GRU : OI_RNN_PLAIN;
+    return op == &oi_op_LSTM || op == &oi_op_ms_DynamicQuantizeLSTM ? OI_RNN_LSTM : op == &oi_op_GRU ? OI_RNN_GRU : OI_RNN_PLAIN;
 }
 
 static const int64_t gate_count[] = {[OI_RNN_PLAIN] = 1, [OI_RNN_GRU] = 3, [OI_RNN_LSTM] = 4};
@@ -141,7 +179,7 @@ oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor 
     const oi_tensor *x = in[0], *w = in[1], *r = in[2];
     memset(s, 0, sizeof *s);
     s->kind = kind_of(op);
-    s->coarse = op == &oi_op_oi_LSTMCoarse;
+    s->coarse = op == &oi_op_ms_DynamicQuantizeLSTM;
     s->gates = gate_count[s->kind];
     s->dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
     s->reverse[0] = a->direction == OI_RNN_REVERSE;
@@ -176,16 +214,19 @@ oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor 
     return resolve_activations(s->kind, a, s);
 }
 
-static oi_status infer(oi_infer *x)
+oi_status oi_rnn_infer(oi_infer *x)
 {
     const oi_rnn_attr *a = x->attr;
     const oi_dtype floats[] = {ONNX_INFER_FLOAT, ONNX_INFER_DOUBLE, ONNX_INFER_FLOAT16, ONNX_INFER_BFLOAT16};
-    OI_TRY(oi_infer_need_dtype(x, 0, floats, 4));
+    const bool bytes = x->op == &oi_op_ms_DynamicQuantizeLSTM;
+    OI_TRY(oi_infer_need_dtype(x, 0, floats, bytes ? 1 : 4));
+    for (uint32_t i = 8; bytes && i < 12; i++)
+        OI_FAIL_IF(!oi_infer_in(x, i), ONNX_INFER_E_INVALID_MODEL, "input %u is left out, %s needs it", i, x->op->name);
     const oi_shape *in = &x->in[0]->shape, *r = &x->in[2]->shape;
     oi_dtype dtype = x->in[0]->dtype;
     OI_FAIL_IF(in->rank >= 0 && in->rank != 3, ONNX_INFER_E_SHAPE_MISMATCH, "X has rank %d, expected 3", in->rank);
     oi_dim dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
-    oi_dim hidden = r->rank == 3 ? r->dim[2] : a->hidden_size != OI_UNSET ? a->hidden_size : oi_dim_fresh(x->syms);
+    oi_dim hidden = r->rank == 3 ? r->dim[bytes ? 1 : 2] : a->hidden_size != OI_UNSET ? a->hidden_size : oi_dim_fresh(x->syms);
     oi_dim seq = in->rank == 3 ? in->dim[a->layout ? 1 : 0] : oi_dim_fresh(x->syms);
     oi_dim batch = in->rank == 3 ? in->dim[a->layout ? 0 : 1] : oi_dim_fresh(x->syms);
     oi_dim y[4] = {seq, dirs, batch, hidden}, h[3] = {dirs, batch, hidden};
@@ -199,17 +240,29 @@ static oi_status infer(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
-static oi_status eval(oi_eval *e)
+oi_status oi_rnn_eval(oi_eval *e)
 {
     const oi_rnn_attr *a = e->attr;
-    const oi_tensor *in[8];
+    const oi_tensor *in[12];
+    oi_tensor weights[2];
     rnn_job job = {.e = e, .clip = a->clip, .input_forget = a->input_forget != 0, .linear_before_reset = a->linear_before_reset != 0};
     oi_rnn_shape *s = &job.shape;
-    for (uint32_t i = 0; i < 8; i++)
+    const bool bytes = e->op == &oi_op_ms_DynamicQuantizeLSTM;
+    for (uint32_t i = 0; i < 12; i++)
         in[i] = oi_eval_in(e, i);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (!in[i])
+            return oi_eval_bad_type(e, i);
+    }
+    for (uint32_t i = 1; bytes && i < 3; i++) {
+        weights[i - 1] = oi_rnn_bytes_form(in[i]);
+        in[i] = &weights[i - 1];
+    }
     OI_TRY(oi_rnn_resolve(e->op, a, in, 8, s));
     oi_dtype dtype = in[0]->dtype;
-    for (uint32_t i = 1; i < 8; i++) {
+    if (bytes && dtype != ONNX_INFER_FLOAT)
+        return oi_eval_bad_type(e, 0);
+    for (uint32_t i = bytes ? 3 : 1; i < 8; i++) {
         if (in[i] && in[i]->dtype != (i == 4 ? ONNX_INFER_INT32 : dtype))
             return oi_eval_bad_type(e, i);
     }
@@ -234,6 +287,10 @@ static oi_status eval(oi_eval *e)
         const float *wide = NULL;
         if (!in[i] || i == 4)
             continue;
+        if (bytes && (i == 1 || i == 2)) {
+            OI_TRY(oi_rnn_bytes_widen(e, s, in, i, sources[i]));
+            continue;
+        }
         if (dtype == ONNX_INFER_DOUBLE) {
             *sources[i] = in[i]->data;
         } else {
@@ -254,9 +311,16 @@ static oi_status eval(oi_eval *e)
         }
     }
     bool wide = dtype == ONNX_INFER_DOUBLE;
-    if (s->coarse)
-        OI_TRY(e->host->parallel(e, (size_t)s->dirs, wide ? rnn_coarse_double : rnn_coarse_float, &job));
-    else
+    if (s->coarse) {
+        const size_t rows = (size_t)(s->seq * s->batch), count = (size_t)oi_tensor_count(in[0]);
+        float *x = oi_eval_scratch_array(e, count + 1, sizeof *x);
+        if (!x)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        coarsen((int64_t)rows, s->input, s->input, job.x, x);
+        job.x = x;
+        OI_TRY(e->host->parallel(e, (size_t)s->dirs, turn_coarse, &job));
+    }
+    if (!s->coarse)
         OI_TRY(e->host->parallel(e, pairs, wide ? rnn_pair_double : rnn_pair_float, &job));
     for (uint32_t i = 0; i < 3; i++) {
         if (out[i].p)
@@ -267,24 +331,18 @@ static oi_status eval(oi_eval *e)
 
 const oi_op oi_op_RNN = {
     .name = "RNN", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-    .attrs = rnn_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = infer, .eval = eval,
+    .attrs = rnn_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
     .prepare = oi_rnn_prepare,
 };
 
 const oi_op oi_op_GRU = {
     .name = "GRU", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-    .attrs = gru_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = infer, .eval = eval,
+    .attrs = gru_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
     .prepare = oi_rnn_prepare,
 };
 
 const oi_op oi_op_LSTM = {
     .name = "LSTM", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
-    .attrs = lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = infer, .eval = eval,
+    .attrs = oi_rnn_lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
     .prepare = oi_rnn_prepare,
-};
-
-/* The LSTM whose recurrent product was quantised: what DynamicQuantizeLSTM becomes. */
-const oi_op oi_op_oi_LSTMCoarse = {
-    .name = "LSTMCoarse", .domain = "onnx_infer", .since = 1, .newest = 1, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
-    .attrs = lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .infer = infer, .eval = eval, .prepare = oi_rnn_prepare,
 };

@@ -2,6 +2,7 @@
 #ifndef OI_OPS_OP_RNN_H
 #define OI_OPS_OP_RNN_H
 
+#include "kernels/kernels.h"
 #include "ops/op.h"
 
 typedef enum { OI_RNN_PLAIN, OI_RNN_GRU, OI_RNN_LSTM } oi_rnn_kind;
@@ -33,15 +34,27 @@ typedef struct {
     int64_t h_dir, h_batch;          /* of initial and final states */
     oi_rnn_activation act[2][3];     /* f, g, h of each direction */
     bool reverse[2];
-    bool coarse;                     /* the recurrent product sees states rounded to 8 bits */
+    bool coarse;                     /* X and the states that the recurrent product sees are rounded to 8 bits */
 } oi_rnn_shape;
 
 /* inputs: X, W, R and the optional others as the standard numbers them; NULL where left out. */
 oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor *const *in, uint32_t nin, oi_rnn_shape *s);
-oi_status oi_rnn_prepare(oi_prepare *p);
-/* Rows of n numbers as 8 bits and one scale hold them. */
-void oi_rnn_coarsen(int64_t rows, int64_t n, const float *v, float *out);
+/* Whether the activations are those that fast paths are for: sigmoid and tanh where the standard has them. */
+bool oi_rnn_usual(const oi_rnn_shape *s);
+/* A step of an LSTM: z has the products of `batch` rows, ldz apart, of gates i, o, f, c; it is used up. h, c: dense. */
+void oi_rnn_lstm_gates(const oi_kernels *kernels, size_t batch, size_t hidden, float *z, size_t ldz, float *h, float *c);
 
-extern const oi_op oi_op_RNN, oi_op_GRU, oi_op_LSTM, oi_op_oi_LSTMCoarse;
+oi_status oi_rnn_infer(oi_infer *x);
+oi_status oi_rnn_eval(oi_eval *e);
+oi_status oi_rnn_prepare(oi_prepare *p);
+
+/* Weights of DynamicQuantizeLSTM, described as the standard has W and R; the data stays as it is. */
+oi_tensor oi_rnn_bytes_form(const oi_tensor *weights);
+/* Weights `at` 1 (W) or 2 (R) of it in float32 and in the standard's order, in scratch memory; in[] has all inputs, W and R in
+ * the form above. */
+oi_status oi_rnn_bytes_widen(oi_eval *e, const oi_rnn_shape *s, const oi_tensor *const *in, uint32_t at, const void **out);
+
+extern const oi_attr_spec oi_rnn_lstm_attrs[];
+extern const oi_op oi_op_RNN, oi_op_GRU, oi_op_LSTM, oi_op_ms_DynamicQuantizeLSTM;
 
 #endif

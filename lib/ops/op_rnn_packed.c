@@ -63,18 +63,16 @@ static void step_plain(const rnn_state *s, float *z, float *h)
     s->kernels->unary[OI_UNARY_TANH](n, z, h, 0, 0);
 }
 
-/* z: batch rows of i, o, f, c. */
-static void step_lstm(const rnn_state *s, float *z, float *h, float *c)
+void oi_rnn_lstm_gates(const oi_kernels *kernels, size_t batch, size_t hidden, float *z, size_t ldz, float *h, float *c)
 {
-    size_t n = (size_t)s->shape.hidden;
-    for (int64_t b = 0; b < s->shape.batch; b++, z += 4 * n, h += n, c += n) {
-        s->kernels->unary[OI_UNARY_SIGMOID](3 * n, z, z, 0, 0);
-        s->kernels->unary[OI_UNARY_TANH](n, z + 3 * n, z + 3 * n, 0, 0);
-        for (size_t i = 0; i < n; i++)
-            c[i] = z[2 * n + i] * c[i] + z[i] * z[3 * n + i];
-        s->kernels->unary[OI_UNARY_TANH](n, c, h, 0, 0);
-        for (size_t i = 0; i < n; i++)
-            h[i] *= z[n + i];
+    for (size_t b = 0; b < batch; b++, z += ldz, h += hidden, c += hidden) {
+        kernels->unary[OI_UNARY_SIGMOID](3 * hidden, z, z, 0, 0);
+        kernels->unary[OI_UNARY_TANH](hidden, z + 3 * hidden, z + 3 * hidden, 0, 0);
+        for (size_t i = 0; i < hidden; i++)
+            c[i] = z[2 * hidden + i] * c[i] + z[i] * z[3 * hidden + i];
+        kernels->unary[OI_UNARY_TANH](hidden, c, h, 0, 0);
+        for (size_t i = 0; i < hidden; i++)
+            h[i] *= z[hidden + i];
     }
 }
 
@@ -125,12 +123,10 @@ static void recur(const rnn_state *s, const oi_run *r, int64_t dir)
     for (int64_t step = 0; step < q->seq && !oi_stopped(r->stop); step++) {
         int64_t t = q->reverse[dir] ? q->seq - 1 - step : step;
         const float *xt = x + (size_t)t * batch * rows;
-        if (q->coarse)
-            oi_rnn_coarsen(q->batch, q->hidden, h, reset);
-        multiply(r, &s->recurrent, q->coarse ? reset : h, s->r[dir], NULL, xt, rows, z, rows);
+        multiply(r, &s->recurrent, h, s->r[dir], NULL, xt, rows, z, rows);
         switch (q->kind) {
         case OI_RNN_PLAIN: step_plain(s, z, h); break;
-        case OI_RNN_LSTM: step_lstm(s, z, h, c); break;
+        case OI_RNN_LSTM: oi_rnn_lstm_gates(s->kernels, batch, (size_t)q->hidden, z, rows, h, c); break;
         case OI_RNN_GRU: step_gru(s, r, dir, xt, z, h, reset, reset + cells); break;
         }
         if (y)
@@ -159,7 +155,7 @@ static oi_status run(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
-static bool usual(const oi_rnn_shape *s)
+bool oi_rnn_usual(const oi_rnn_shape *s)
 {
     static const oi_rnn_function want[][3] = {
         [OI_RNN_PLAIN] = {OI_RNN_TANH}, [OI_RNN_GRU] = {OI_RNN_SIGMOID, OI_RNN_TANH},
@@ -216,8 +212,10 @@ oi_status oi_rnn_prepare(oi_prepare *p)
     const oi_tensor *in[8] = {NULL};
     for (uint32_t i = 0; i < step->nin && i < 8; i++)
         in[i] = step->in[i].dtype ? &step->in[i] : NULL;
-    bool fits = in[0]->dtype == ONNX_INFER_FLOAT && in[1]->data && in[2]->data && (!in[3] || in[3]->data) && !in[4] && !in[7] &&
+    bool fits = in[1]->data && in[2]->data && (!in[3] || in[3]->data) && !in[4] && !in[7] &&
                 !a->layout && a->clip <= 0 && !a->input_forget;
+    for (uint32_t i = 0; i < 8; i++)
+        fits = fits && (!in[i] || in[i]->dtype == ONNX_INFER_FLOAT);
     if (!fits)
         return ONNX_INFER_OK;
     rnn_state *s = oi_arena_mem(p->arena, sizeof *s);
@@ -225,7 +223,7 @@ oi_status oi_rnn_prepare(oi_prepare *p)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(oi_rnn_resolve(step->op, a, in, 8, &s->shape));
     const oi_rnn_shape *q = &s->shape;
-    if (!usual(q) || q->seq * q->batch == 0 || q->hidden == 0 || q->input == 0)
+    if (!oi_rnn_usual(q) || q->seq * q->batch == 0 || q->hidden == 0 || q->input == 0)
         return ONNX_INFER_OK;
     s->kernels = p->target->kernels;
     s->linear_before_reset = a->linear_before_reset != 0;

@@ -47,4 +47,6 @@ const oi_kernels OI_KNAME(kernels) = {
     .rotate = OI_KNAME(rotate),
     .byte_tile = OI_KNAME(byte_tile),
     .byte_tile_basic = OI_KNAME(byte_tile_basic),
+    .to_bytes = OI_KNAME(to_bytes),
+    .byte_floats = OI_KNAME(byte_floats),
 };
