@@ -13,7 +13,7 @@ typedef union {
     max_align_t align;
 } header;
 
-enum { BIG_PAGE = 2 << 20, WORTH_BIG_PAGES = 4 << 20 };
+enum { BIG_PAGE = 2 << 20 };
 
 /* Much memory comes in big pages where the system has them: fewer faults when it is first written, fewer misses of
  * address translation later. */
@@ -23,7 +23,7 @@ static void *big_alloc(size_t size)
     void *p = oi_align_size(size, BIG_PAGE, &rounded) ? aligned_alloc(BIG_PAGE, rounded) : NULL;
 #ifdef MADV_HUGEPAGE
     if (p)
-        (void)madvise(p, rounded, MADV_HUGEPAGE);
+        (void)madvise(p, size / BIG_PAGE * BIG_PAGE, MADV_HUGEPAGE); /* the rest takes no more than it needs */
 #endif
     return p;
 }
@@ -34,7 +34,7 @@ static void *libc_alloc(void *user, size_t size, size_t align)
     if (align <= _Alignof(max_align_t))
         return malloc(size);
     size_t rounded;
-    if (size >= WORTH_BIG_PAGES)
+    if (size >= BIG_PAGE)
         return big_alloc(size);
     return oi_align_size(size, align, &rounded) ? aligned_alloc(align, rounded) : NULL;
 }

@@ -9,6 +9,7 @@
 typedef struct block {
     struct block *next;
     size_t used, cap;
+    size_t big;         /* bytes of oi_alloc_data; 0: of oi_alloc_mem */
     max_align_t data[];
 } block;
 
@@ -25,7 +26,8 @@ struct oi_arena {
     size_t bytes;
 };
 
-enum { FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20 };
+/* What is big goes, with what follows, into blocks of whole big pages. */
+enum { FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20, BIG = 512 << 10, BIG_PAGE = 2 << 20 };
 
 oi_arena *oi_arena_create(const oi_alloc *a)
 {
@@ -43,7 +45,10 @@ void oi_arena_destroy(oi_arena *arena)
         c->fn(c->arg);
     for (block *b = arena->blocks, *next; b; b = next) {
         next = b->next;
-        oi_free_mem(arena->alloc, b);
+        if (b->big)
+            oi_free_data(arena->alloc, b, b->big);
+        else
+            oi_free_mem(arena->alloc, b);
     }
     oi_free_mem(arena->alloc, arena);
 }
@@ -58,6 +63,32 @@ size_t oi_arena_bytes(const oi_arena *arena)
     return arena->bytes;
 }
 
+static block *make_block(oi_arena *arena, size_t least)
+{
+    const block *last = arena->blocks;
+    size_t cap = last ? last->cap * 2 : FIRST_BLOCK, total;
+    block *b;
+    if (least >= BIG && oi_align_size(least + sizeof *b + OI_ALIGN, BIG_PAGE, &total)) {
+        total -= OI_ALIGN;
+        b = oi_alloc_data(arena->alloc, total);
+        if (!b)
+            return NULL;
+        memset(b, 0, total);
+        b->big = total;
+    } else {
+        cap = cap > LARGEST_STEP ? LARGEST_STEP : cap;
+        total = sizeof *b + (cap < least ? least : cap);
+        b = oi_alloc_mem(arena->alloc, total);
+        if (!b)
+            return NULL;
+    }
+    b->cap = total - sizeof *b;
+    b->next = arena->blocks;
+    arena->blocks = b;
+    arena->bytes += total;
+    return b;
+}
+
 void *oi_arena_mem(oi_arena *arena, size_t bytes)
 {
     size_t size, total;
@@ -67,18 +98,9 @@ void *oi_arena_mem(oi_arena *arena, size_t bytes)
     }
     block *b = arena->blocks;
     if (!b || b->cap - b->used < size) {
-        size_t cap = b ? b->cap * 2 : FIRST_BLOCK;
-        if (cap > LARGEST_STEP)
-            cap = LARGEST_STEP;
-        if (cap < size)
-            cap = size;
-        block *fresh = oi_alloc_mem(arena->alloc, sizeof *fresh + cap);
-        if (!fresh)
+        b = make_block(arena, size);
+        if (!b)
             return NULL;
-        fresh->cap = cap;
-        fresh->next = b;
-        arena->blocks = b = fresh;
-        arena->bytes += sizeof *fresh + cap;
     }
     void *p = (char *)b->data + b->used;
     b->used += size;
