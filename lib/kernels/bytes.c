@@ -43,67 +43,79 @@ void oi_bytes_pack_a(size_t m, size_t k, const void *a, size_t stride, bool is_s
     }
 }
 
+enum { PANELS = 32 }; /* packed at once, so that whole rows are read one after another */
+
 #ifdef __SSE2__
 enum { FLUSH = 32 }; /* quads whose sums 16 bits hold */
 
-/* `quads` times four whole rows of a panel: interleaved at dst, added to the columns' sums. */
-static void pack_quads(size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, uint32_t *sum)
+/* Four whole rows of a panel: interleaved at dst, added to the columns' sums. */
+static inline __attribute__((always_inline)) void pack_quad(const uint8_t *b, size_t stride, __m128i sign, uint8_t *dst, __m128i lanes[4])
+{
+    for (size_t half = 0; half < 2; half++) {
+        const uint8_t *from = b + 16 * half;
+        __m128i r[4];
+        for (size_t s = 0; s < 4; s++) {
+            r[s] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(from + s * stride)), sign);
+            lanes[2 * half] = _mm_add_epi16(lanes[2 * half], _mm_srai_epi16(_mm_unpacklo_epi8(r[s], r[s]), 8));
+            lanes[2 * half + 1] = _mm_add_epi16(lanes[2 * half + 1], _mm_srai_epi16(_mm_unpackhi_epi8(r[s], r[s]), 8));
+        }
+        const __m128i a0 = _mm_unpacklo_epi8(r[0], r[1]), a1 = _mm_unpackhi_epi8(r[0], r[1]);
+        const __m128i c0 = _mm_unpacklo_epi8(r[2], r[3]), c1 = _mm_unpackhi_epi8(r[2], r[3]);
+        __m128i *to = (__m128i *)(void *)(dst + 64 * half);
+        _mm_storeu_si128(to, _mm_unpacklo_epi16(a0, c0));
+        _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(a0, c0));
+        _mm_storeu_si128(to + 2, _mm_unpacklo_epi16(a1, c1));
+        _mm_storeu_si128(to + 3, _mm_unpackhi_epi16(a1, c1));
+    }
+}
+
+static void add_lanes(const __m128i lanes[4], uint32_t *sum)
+{
+    int16_t part[OI_BYTES_COLUMNS];
+    memcpy(part, lanes, sizeof part);
+    for (size_t j = 0; j < OI_BYTES_COLUMNS; j++)
+        sum[j] += (uint32_t)part[j];
+}
+
+/* `quads` times four whole rows of `panels` panels `size` bytes apart; sum: an element for each column. Rows are read from end
+ * to end, each once. */
+static void pack_quads(size_t panels, size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, size_t size, uint32_t *sum)
 {
     const __m128i sign = _mm_set1_epi8((char)flip);
+    __m128i lanes[PANELS][4];
     for (size_t q = 0; q < quads;) {
         const size_t end = quads - q < FLUSH ? quads : q + FLUSH;
-        __m128i lanes[4];
-        int16_t part[OI_BYTES_COLUMNS];
-        lanes[0] = lanes[1] = lanes[2] = lanes[3] = _mm_setzero_si128();
+        memset(lanes, 0, panels * sizeof *lanes);
         for (; q < end; q++) {
-            for (size_t half = 0; half < 2; half++) {
-                const uint8_t *from = b + 4 * q * stride + 16 * half;
-                __m128i r[4];
-                for (size_t s = 0; s < 4; s++) {
-                    r[s] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(from + s * stride)), sign);
-                    lanes[2 * half] = _mm_add_epi16(lanes[2 * half], _mm_srai_epi16(_mm_unpacklo_epi8(r[s], r[s]), 8));
-                    lanes[2 * half + 1] = _mm_add_epi16(lanes[2 * half + 1], _mm_srai_epi16(_mm_unpackhi_epi8(r[s], r[s]), 8));
-                }
-                const __m128i a0 = _mm_unpacklo_epi8(r[0], r[1]), a1 = _mm_unpackhi_epi8(r[0], r[1]);
-                const __m128i c0 = _mm_unpacklo_epi8(r[2], r[3]), c1 = _mm_unpackhi_epi8(r[2], r[3]);
-                __m128i *to = (__m128i *)(void *)(dst + (4 * q * OI_BYTES_COLUMNS) + 64 * half);
-                _mm_storeu_si128(to, _mm_unpacklo_epi16(a0, c0));
-                _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(a0, c0));
-                _mm_storeu_si128(to + 2, _mm_unpacklo_epi16(a1, c1));
-                _mm_storeu_si128(to + 3, _mm_unpackhi_epi16(a1, c1));
-            }
+            for (size_t p = 0; p < panels; p++)
+                pack_quad(b + 4 * q * stride + p * OI_BYTES_COLUMNS, stride, sign, dst + p * size + 4 * q * OI_BYTES_COLUMNS, lanes[p]);
         }
-        memcpy(part, lanes, sizeof part);
-        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++)
-            sum[j] += (uint32_t)part[j];
+        for (size_t p = 0; p < panels; p++)
+            add_lanes(lanes[p], sum + p * OI_BYTES_COLUMNS);
     }
 }
 #else
-static void pack_quads(size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, uint32_t *sum)
+static void pack_quads(size_t panels, size_t quads, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *dst, size_t size, uint32_t *sum)
 {
     for (size_t t = 0; t < 4 * quads; t++, b += stride) {
-        for (size_t j = 0; j < OI_BYTES_COLUMNS; j++) {
+        for (size_t j = 0; j < panels * OI_BYTES_COLUMNS; j++) {
             const uint8_t v = b[j] ^ flip;
-            dst[t / 4 * 4 * OI_BYTES_COLUMNS + 4 * j + t % 4] = v;
+            dst[j / OI_BYTES_COLUMNS * size + t / 4 * 4 * OI_BYTES_COLUMNS + 4 * (j % OI_BYTES_COLUMNS) + t % 4] = v;
             sum[j] += (uint32_t)(int32_t)(int8_t)v;
         }
     }
 }
 #endif
 
-void oi_bytes_pack_panel(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panel)
+/* The rows from `first` on of a panel, a multiple of four. */
+static void pack_rest(size_t first, size_t k, size_t n, const uint8_t *b, size_t stride, uint8_t flip, uint8_t *panel, uint32_t *sum)
 {
-    const uint8_t flip = is_signed ? 0 : 0x80;
-    const size_t whole = n == OI_BYTES_COLUMNS ? k / 4 : 0;
-    uint32_t sum[OI_BYTES_COLUMNS] = {0};
-    uint8_t *dst = panel;
-    pack_quads(whole, b, stride, flip, dst, sum);
-    dst += whole * 4 * OI_BYTES_COLUMNS;
-    for (size_t t = 4 * whole; t < k; t += 4, dst += 4 * OI_BYTES_COLUMNS) {
+    uint8_t *dst = panel + first * OI_BYTES_COLUMNS;
+    for (size_t t = first; t < k; t += 4, dst += 4 * OI_BYTES_COLUMNS) {
         const size_t some = k - t < 4 ? k - t : 4;
         memset(dst, 0, 4 * OI_BYTES_COLUMNS);
         for (size_t s = 0; s < some; s++) {
-            const uint8_t *row = (const uint8_t *)b + (t + s) * stride;
+            const uint8_t *row = b + (t + s) * stride;
             for (size_t j = 0; j < n; j++) {
                 const uint8_t v = row[j] ^ flip;
                 dst[4 * j + s] = v;
@@ -111,7 +123,28 @@ void oi_bytes_pack_panel(size_t k, size_t n, const void *b, size_t stride, bool 
             }
         }
     }
-    memcpy(dst, sum, sizeof sum);
+}
+
+void oi_bytes_pack(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panels)
+{
+    const uint8_t flip = is_signed ? 0 : 0x80, *from = b;
+    const size_t size = oi_bytes_panel_size(k), quads = k / 4;
+    uint8_t *to = panels;
+    while (n > 0) {
+        const size_t whole = n / OI_BYTES_COLUMNS < PANELS ? n / OI_BYTES_COLUMNS : PANELS, count = whole ? whole : 1;
+        const size_t columns = whole ? whole * OI_BYTES_COLUMNS : n;
+        uint32_t sum[PANELS * OI_BYTES_COLUMNS];
+        memset(sum, 0, count * OI_BYTES_COLUMNS * sizeof *sum);
+        pack_quads(whole, quads, from, stride, flip, to, size, sum);
+        for (size_t p = 0; p < count; p++) {
+            uint32_t *own = sum + p * OI_BYTES_COLUMNS;
+            pack_rest(whole ? 4 * quads : 0, k, whole ? OI_BYTES_COLUMNS : n, from + p * OI_BYTES_COLUMNS, stride, flip, to + p * size, own);
+            memcpy(to + p * size + oi_bytes_depth(k) * OI_BYTES_COLUMNS, own, OI_BYTES_COLUMNS * sizeof *own);
+        }
+        from += columns;
+        to += count * size;
+        n -= columns;
+    }
 }
 
 void oi_bytes_multiply(const oi_kernels *kernels, const oi_bytes_args *t)

@@ -20,8 +20,8 @@ static inline size_t oi_bytes_panel_size(size_t k) /* bytes, with the columns' s
 
 /* Rows a + i * stride, i < m. dst: m * oi_bytes_depth(k) bytes; sums: m. */
 void oi_bytes_pack_a(size_t m, size_t k, const void *a, size_t stride, bool is_signed, uint8_t *dst, int32_t *sums);
-/* Columns of one panel: n <= OI_BYTES_COLUMNS of them beginning at b, rows `stride` bytes apart. */
-void oi_bytes_pack_panel(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panel);
+/* n columns beginning at b, rows `stride` bytes apart, as one panel after another. */
+void oi_bytes_pack(size_t k, size_t n, const void *b, size_t stride, bool is_signed, void *panels);
 
 typedef struct oi_bytes_args {
     size_t m, k;

@@ -282,7 +282,7 @@ static void multiply_panel(const fast_state *f, const conv_data *d, const uint8_
     int32_t *block = (int32_t *)(void *)(columns + f->block), w_zero[BLOCK_ROWS];
     const size_t rows = f->out_channels / f->groups;
     gather(f, d->x + (image * f->groups + group) * f->channels * f->plane, first, n, columns);
-    oi_bytes_pack_panel(f->k, OI_BYTES_COLUMNS, columns, OI_BYTES_COLUMNS, f->x_signed, panel);
+    oi_bytes_pack(f->k, OI_BYTES_COLUMNS, columns, OI_BYTES_COLUMNS, f->x_signed, panel);
     for (size_t i = 0; i < rows; i += BLOCK_ROWS) {
         const size_t some = rows - i < BLOCK_ROWS ? rows - i : BLOCK_ROWS, channel = group * rows + i;
         for (size_t t = 0; t < some; t++)

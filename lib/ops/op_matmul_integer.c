@@ -291,7 +291,7 @@ typedef struct {
 static void pack_panel(const fast_state *f, const void *b, size_t index, uint8_t *to)
 {
     const size_t n = (size_t)f->p.s.n, k = (size_t)f->p.s.k, column = index % f->panels * OI_BYTES_COLUMNS, left = n - column;
-    oi_bytes_pack_panel(k, left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS, (const uint8_t *)b + index / f->panels * k * n + column, n,
+    oi_bytes_pack(k, left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS, (const uint8_t *)b + index / f->panels * k * n + column, n,
                         f->p.b_type == ONNX_INFER_INT8, to + index * f->panel_size);
 }
 
@@ -390,8 +390,8 @@ static oi_status prepare(oi_prepare *q)
         uint8_t *to = oi_arena_mem(q->arena, packed);
         if (!to)
             return ONNX_INFER_E_OUT_OF_MEMORY;
-        for (size_t i = 0; i < f->matrices * f->panels; i++)
-            pack_panel(f, b->data, i, to);
+        for (size_t i = 0; i < f->matrices; i++)
+            oi_bytes_pack(k, n, (const uint8_t *)b->data + i * k * n, n, f->p.b_type == ONNX_INFER_INT8, to + i * f->panels * f->panel_size);
         f->packed = to;
     } else {
         packing += f->matrices * f->panels;

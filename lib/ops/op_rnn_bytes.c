@@ -183,30 +183,27 @@ static oi_status run(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
-static void *lines(oi_prepare *p, size_t bytes)
+/* The next `bytes` of zeroed memory; with *room NULL they are only counted. */
+static void *take(char **room, size_t *taken, size_t bytes)
 {
-    char *at = bytes < SIZE_MAX - OI_ALIGN ? oi_arena_mem(p->arena, bytes + OI_ALIGN) : NULL;
-    return at ? at + (OI_ALIGN - (uintptr_t)at % OI_ALIGN) % OI_ALIGN : NULL;
+    void *at = *room ? *room + *taken : NULL;
+    *taken += whole_lines(bytes);
+    return at;
 }
 
-static oi_status pack(oi_prepare *p, const bytes_state *s, const oi_tensor *const *in, uint32_t at, int64_t dir, weights *out)
+static void pack(const bytes_state *s, const oi_tensor *const *in, uint32_t at, int64_t dir, char **room, size_t *taken, weights *out)
 {
     const oi_tensor *w = in[at], *scale = in[at == 1 ? SCALE : SCALE_R], *zero = in[at == 1 ? ZERO : SCALE_R + 1];
     const size_t k = (size_t)(at == 1 ? s->shape.input : s->shape.hidden), gates = (size_t)(s->shape.gates * s->shape.hidden);
-    const size_t size = oi_bytes_panel_size(k);
     const int32_t middle = w->dtype == ONNX_INFER_UINT8 ? 128 : 0;
     const uint8_t *from = (const uint8_t *)w->data + (size_t)dir * k * gates;
-    uint8_t *panel = lines(p, s->panels * size);
-    int32_t *zeros = lines(p, s->columns * sizeof *zeros);
-    float *scales = lines(p, s->columns * sizeof *scales);
-    bool each, any = false;
-    OI_TRY(check_weights(&s->shape, in, at, &each));
-    if (!panel || !zeros || !scales)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < s->panels; i++) {
-        const size_t column = i * OI_BYTES_COLUMNS, left = gates - column;
-        oi_bytes_pack_panel(k, left < OI_BYTES_COLUMNS ? left : OI_BYTES_COLUMNS, from + column, gates, !middle, panel + i * size);
-    }
+    uint8_t *panel = take(room, taken, s->panels * oi_bytes_panel_size(k));
+    int32_t *zeros = take(room, taken, s->columns * sizeof *zeros);
+    float *scales = take(room, taken, s->columns * sizeof *scales);
+    bool each = oi_tensor_count(scale) != s->shape.dirs, any = false;
+    if (!*room)
+        return;
+    oi_bytes_pack(k, gates, from, gates, !middle, panel);
     for (size_t i = 0; i < gates; i++) {
         const int64_t n = each ? dir * (int64_t)gates + (int64_t)i : dir;
         scales[i] = ((const float *)scale->data)[n];
@@ -214,20 +211,38 @@ static oi_status pack(oi_prepare *p, const bytes_state *s, const oi_tensor *cons
         any = any || zeros[i];
     }
     *out = (weights){panel, any ? zeros : NULL, scales};
-    return ONNX_INFER_OK;
 }
 
-static oi_status sum_bias(oi_prepare *p, const bytes_state *s, const oi_tensor *bias, int64_t dir, const float **out)
+static void sum_bias(const bytes_state *s, const oi_tensor *bias, int64_t dir, char **room, size_t *taken, const float **out)
 {
     int64_t gates = s->shape.gates * s->shape.hidden;
-    float *sum = lines(p, s->columns * sizeof *sum);
-    if (!sum)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    for (int64_t i = 0; bias && i < gates; i++) {
+    float *sum = take(room, taken, s->columns * sizeof *sum);
+    for (int64_t i = 0; sum && bias && i < gates; i++) {
         const float *b = (const float *)bias->data + dir * 2 * gates + i;
         sum[i] = b[0] + b[gates];
     }
     *out = sum;
+}
+
+/* All that runs read beside their inputs. Memory for it is asked for once, so that much of it comes in big pages. */
+static oi_status pack_all(oi_prepare *p, bytes_state *s, const oi_tensor *const *in)
+{
+    char *room = NULL;
+    size_t taken = 0;
+    bool each;
+    OI_TRY(check_weights(&s->shape, in, 1, &each));
+    OI_TRY(check_weights(&s->shape, in, 2, &each));
+    for (int turn = 0; turn < 2; turn++) {
+        for (int64_t dir = 0; dir < s->shape.dirs; dir++) {
+            pack(s, in, 1, dir, &room, &taken, &s->w[dir]);
+            pack(s, in, 2, dir, &room, &taken, &s->r[dir]);
+            sum_bias(s, in[3], dir, &room, &taken, &s->bias[dir]);
+        }
+        if (turn == 0 && !(room = oi_arena_mem(p->arena, taken + OI_ALIGN)))
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+        room += turn == 0 ? (OI_ALIGN - (uintptr_t)room % OI_ALIGN) % OI_ALIGN : 0;
+        taken = 0;
+    }
     return ONNX_INFER_OK;
 }
 
@@ -290,11 +305,7 @@ static oi_status prepare(oi_prepare *p)
         return ONNX_INFER_OK;
     s->kernels = p->target->kernels;
     OI_TRY(lay_out(step, s));
-    for (int64_t dir = 0; dir < q->dirs; dir++) {
-        OI_TRY(pack(p, s, in, 1, dir, &s->w[dir]));
-        OI_TRY(pack(p, s, in, 2, dir, &s->r[dir]));
-        OI_TRY(sum_bias(p, s, in[3], dir, &s->bias[dir]));
-    }
+    OI_TRY(pack_all(p, s, in));
     step->state = s;
     step->run = run;
     step->flops = 2 * (uint64_t)(q->dirs * q->seq * q->batch * q->gates * q->hidden * (q->input + q->hidden));

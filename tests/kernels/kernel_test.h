@@ -50,6 +50,7 @@ void check_norm(kt *t);
 void check_layout(kt *t);
 void check_pool(kt *t);
 void check_bytes(kt *t);
+void check_byte_floats(kt *t);
 void check_nbits(kt *t);
 
 /* Prints speeds beside the measured peak; `filter` selects lines that contain it. */

@@ -102,6 +102,7 @@ static const struct {
     {"softmax", check_softmax, 30}, {"norm", check_norm, 30},          {"layout", check_layout, 30},
     {"pool", check_pool, 100},    {"nbits", check_nbits, 60},          {"rotate", check_rotate, 60},
     {"bytes", check_bytes, 200},
+    {"byte floats", check_byte_floats, 100},
 };
 
 int main(int argc, char **argv)
