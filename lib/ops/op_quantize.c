@@ -1,6 +1,8 @@
 /* QuantizeLinear, DequantizeLinear (one scale, one along an axis, or one a block), DynamicQuantizeLinear. */
+#include "kernels/bytes.h"
 #include "ops/loop.h"
 #include "ops/op.h"
+#include "ops/target.h"
 #include "tensor/convert.h"
 
 #include <math.h>
@@ -339,6 +341,16 @@ static oi_status infer_dynamic(oi_infer *x)
     return ONNX_INFER_OK;
 }
 
+/* Of n numbers and 0; NaN does not count. */
+static void find_range(int64_t n, const float *v, float *low, float *high)
+{
+    *low = *high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        *low = v[i] < *low ? v[i] : *low;
+        *high = v[i] > *high ? v[i] : *high;
+    }
+}
+
 static oi_status eval_dynamic(oi_eval *e)
 {
     const oi_tensor *x = oi_eval_in(e, 0);
@@ -346,11 +358,8 @@ static oi_status eval_dynamic(oi_eval *e)
         return oi_eval_bad_type(e, 0);
     const float *v = x->data;
     int64_t n = oi_tensor_count(x);
-    float low = 0, high = 0;
-    for (int64_t i = 0; i < n; i++) {
-        low = v[i] < low ? v[i] : low;
-        high = v[i] > high ? v[i] : high;
-    }
+    float low, high;
+    find_range(n, v, &low, &high);
     float scale = (high - low) / 255, zero = scale > 0 ? rintf(0 - low / scale) : 0;
     uint8_t point = (uint8_t)(zero < 0 ? 0 : zero > 255 ? 255 : zero);
     oi_tensor *y;
@@ -363,6 +372,52 @@ static oi_status eval_dynamic(oi_eval *e)
     *(float *)y->data = scale;
     OI_TRY(oi_eval_out(e, 2, ONNX_INFER_UINT8, 0, NULL, &y));
     *(uint8_t *)y->data = point;
+    return ONNX_INFER_OK;
+}
+
+/* Phase 0: the range of each task's part. Phase 1: the parts in bytes, scale and zero point by the first. */
+static oi_status run_dynamic(const oi_run *r, uint32_t task)
+{
+    const oi_kernels *kernels = r->step->state;
+    const uint32_t parts = r->step->phase_end[0];
+    const float *x = r->in[0];
+    float *range = r->workspace, low = 0, high = 0, scale, zero;
+    int64_t first, n;
+    oi_loop_flat(oi_tensor_count(&r->step->in[0]), parts, task % parts, &first, &n);
+    if (task < parts) {
+        kernels->reduce_inner[OI_REDUCE_MIN](1, (size_t)n, x + first, (size_t)n, &range[2 * task]);
+        kernels->reduce_inner[OI_REDUCE_MAX](1, (size_t)n, x + first, (size_t)n, &range[2 * task + 1]);
+        if (range[2 * task] != range[2 * task])
+            find_range(n, x + first, &range[2 * task], &range[2 * task + 1]);
+        return ONNX_INFER_OK;
+    }
+    for (uint32_t i = 0; i < parts; i++) {
+        low = range[2 * i] < low ? range[2 * i] : low;
+        high = range[2 * i + 1] > high ? range[2 * i + 1] : high;
+    }
+    oi_bytes_scale(low, high, &scale, &zero);
+    kernels->to_bytes((size_t)n, x + first, scale > 0 ? scale : 1, zero, (uint8_t *)r->out[0] + first);
+    if (task == parts && r->out[1])
+        *(float *)r->out[1] = scale;
+    if (task == parts && r->out[2])
+        *(uint8_t *)r->out[2] = (uint8_t)zero;
+    return ONNX_INFER_OK;
+}
+
+static oi_status prepare_dynamic(oi_prepare *p)
+{
+    oi_step *step = p->step;
+    int64_t count = oi_tensor_count(&step->in[0]);
+    if (step->in[0].dtype != ONNX_INFER_FLOAT || count == 0 || !step->out[0].dtype)
+        return ONNX_INFER_OK;
+    uint32_t parts = oi_loop_flat_tasks(count);
+    step->kernel = "loop";
+    step->state = p->target->kernels;
+    step->phases = 2;
+    step->phase_end[0] = parts;
+    step->n_tasks = step->phase_end[1] = 2 * parts;
+    step->workspace = 2 * parts * sizeof(float);
+    step->run = run_dynamic;
     return ONNX_INFER_OK;
 }
 
@@ -387,5 +442,5 @@ const oi_op oi_op_DequantizeLinear = {
 };
 const oi_op oi_op_DynamicQuantizeLinear = {
     .name = "DynamicQuantizeLinear", .domain = "", .since = 11, .newest = 11, .min_in = 1, .max_in = 1, .min_out = 3, .max_out = 3,
-    .infer = infer_dynamic, .eval = eval_dynamic,
+    .infer = infer_dynamic, .eval = eval_dynamic, .prepare = prepare_dynamic,
 };

@@ -74,9 +74,15 @@ void eval_clear(eval_tensors *t)
     t->n = 0;
 }
 
-oi_status eval_op(const char *name, const char *attrs, const eval_tensors *in, uint32_t nout, eval_tensors *out)
+static const oi_op *find(const char *name)
 {
     const oi_op *op = oi_op_find("", name);
+    return op ? op : oi_op_find("com.microsoft", name);
+}
+
+oi_status eval_op(const char *name, const char *attrs, const eval_tensors *in, uint32_t nout, eval_tensors *out)
+{
+    const oi_op *op = find(name);
     oi_graph *g = oi_graph_create(NULL, NULL);
     oi_value_id ins[EVAL_MAX], outs[EVAL_MAX];
     oi_node_id id;
@@ -117,7 +123,7 @@ bool eval_prepared(const char *name, const char *attrs, const eval_tensors *in, 
 {
     oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
     oi_arena *arena = oi_arena_create(&oi_alloc_libc);
-    const oi_op *op = oi_op_find("", name);
+    const oi_op *op = find(name);
     const void *from[EVAL_MAX];
     void *attr, *to[EVAL_MAX];
     ck_assert_ptr_nonnull(arena);
@@ -136,8 +142,12 @@ bool eval_prepared(const char *name, const char *attrs, const eval_tensors *in, 
         }
         oi_run r = {.step = &step, .in = from, .out = to, .workspace = oi_alloc_data(&oi_alloc_libc, step.workspace + 1),
                     .thread_workspace = oi_alloc_data(&oi_alloc_libc, step.thread_workspace + 1)};
-        for (uint32_t task = step.n_tasks; task-- > 0;)
-            ck_assert_int_eq(step.run(&r, task), ONNX_INFER_OK);
+        if (step.phases <= 1)
+            step.phase_end[step.phases = 0] = step.n_tasks;
+        for (uint32_t phase = 0, first = 0; phase == 0 || phase < step.phases; first = step.phase_end[phase++]) {
+            for (uint32_t task = step.phase_end[phase]; task-- > first;)
+                ck_assert_int_eq(step.run(&r, task), ONNX_INFER_OK);
+        }
         oi_free_data(&oi_alloc_libc, r.workspace, step.workspace + 1);
         oi_free_data(&oi_alloc_libc, r.thread_workspace, step.thread_workspace + 1);
     }

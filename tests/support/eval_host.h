@@ -5,7 +5,7 @@
 #include "ops/op.h"
 #include "ops/target.h"
 
-enum { EVAL_MAX = 8 };
+enum { EVAL_MAX = 12 };
 
 typedef struct {
     oi_tensor t[EVAL_MAX];
@@ -17,10 +17,10 @@ typedef struct {
 void eval_parse(const char *text, eval_tensors *out);
 void eval_clear(eval_tensors *t);
 
-/* Infers and evaluates the operator by its reference on constants; fails the test where the inferred type or shape is not
+/* Infers and evaluates the operator (of the standard, else of com.microsoft) by its reference on constants; fails the test where the inferred type or shape is not
  * what comes out. Attributes as oi_attr_parse_text takes them. */
 oi_status eval_op(const char *op, const char *attrs, const eval_tensors *in, uint32_t nout, eval_tensors *out);
-/* The same by prepare and run, tasks in falling order, for the shapes of `out` (made by eval_op before, and overwritten);
+/* The same by prepare and run, the tasks of a phase in falling order, for the shapes of `out` (made by eval_op before, and overwritten);
  * false where the operator prepares nothing for them. */
 bool eval_prepared(const char *op, const char *attrs, const eval_tensors *in, eval_tensors *out, oi_cpu_isa isa);
 

@@ -268,6 +268,89 @@ START_TEST(conversions)
 }
 END_TEST
 
+/* Random numbers of a magnitude. */
+static void random_floats(float most, int32_t rank, const int64_t *dims, oi_tensor *t)
+{
+    random_tensor(ONNX_INFER_FLOAT, rank, dims, t);
+    for (int64_t i = 0; i < oi_tensor_count(t); i++)
+        ((float *)t->data)[i] *= most / 2;
+}
+
+static void random_bytes(oi_dtype dtype, int32_t rank, const int64_t *dims, oi_tensor *t)
+{
+    ck_assert_int_eq(oi_tensor_create(NULL, dtype, rank, dims, t), ONNX_INFER_OK);
+    for (int64_t i = 0; i < oi_tensor_count(t); i++)
+        ((uint8_t *)t->data)[i] = (uint8_t)below(256);
+}
+
+START_TEST(recurrences)
+{
+    static const char *const ops[] = {"RNN", "GRU", "LSTM"}, *const ways[] = {"forward", "reverse", "bidirectional"};
+    static const int64_t gates[] = {1, 3, 4};
+    for (int round = 0; round < 60; round++) {
+        int64_t kind = below(3), way = below(3), dirs = way == 2 ? 2 : 1, hidden = 1 + below(40), wide = gates[kind] * hidden;
+        int64_t x[] = {1 + below(6), 1 + below(4), 1 + below(50)}, w[] = {dirs, wide, x[2]}, r[] = {dirs, wide, hidden};
+        int64_t bias[] = {dirs, 2 * wide}, state[] = {dirs, x[1], hidden};
+        char attrs[64];
+        eval_tensors in = {.n = 7};
+        snprintf(attrs, sizeof attrs, "direction=%s, hidden_size=%d", ways[way], (int)hidden);
+        random_floats(1, 3, x, &in.t[0]);
+        random_floats(0.5f, 3, w, &in.t[1]);
+        random_floats(0.5f, 3, r, &in.t[2]);
+        if (below(2))
+            random_floats(1, 2, bias, &in.t[3]);
+        if (below(2))
+            random_floats(1, 3, state, &in.t[5]);
+        if (kind == 2 && below(2))
+            random_floats(1, 3, state, &in.t[6]);
+        in.n = kind == 2 ? 7 : 6;
+        compare(ops[kind], attrs, &in, kind == 2 ? 3 : 2, 1e-5, 2e-5);
+        eval_clear(&in);
+    }
+}
+END_TEST
+
+/* A state at the edge between two bytes may become either. */
+START_TEST(recurrences_of_bytes)
+{
+    static const char *const ways[] = {"forward", "reverse", "bidirectional"};
+    for (int round = 0; round < 60; round++) {
+        int64_t way = below(3), dirs = way == 2 ? 2 : 1, hidden = 1 + below(40), wide = 4 * hidden;
+        int64_t x[] = {1 + below(6), 1 + below(4), 1 + below(50)}, w[] = {dirs, x[2], wide}, r[] = {dirs, hidden, wide};
+        int64_t bias[] = {dirs, 2 * wide}, state[] = {dirs, x[1], hidden}, scales[] = {dirs, wide};
+        const oi_dtype type = below(2) ? ONNX_INFER_INT8 : ONNX_INFER_UINT8;
+        const int32_t rank = 1 + (int32_t)below(2);
+        char attrs[64];
+        eval_tensors in = {.n = 12};
+        snprintf(attrs, sizeof attrs, "direction=%s, hidden_size=%d", ways[way], (int)hidden);
+        random_floats(1, 3, x, &in.t[0]);
+        random_bytes(type, 3, w, &in.t[1]);
+        random_bytes(type, 3, r, &in.t[2]);
+        if (below(2))
+            random_floats(1, 2, bias, &in.t[3]);
+        if (below(2)) {
+            random_floats(1, 3, state, &in.t[5]);
+            random_floats(1, 3, state, &in.t[6]);
+        }
+        for (uint32_t i = 8; i < 12; i += 2) {
+            random_floats(0.002f, rank, scales, &in.t[i]);
+            random_bytes(type, rank, scales, &in.t[i + 1]);
+            if (type == ONNX_INFER_INT8 && below(2))
+                memset(in.t[i + 1].data, 0, in.t[i + 1].bytes);
+        }
+        compare("DynamicQuantizeLSTM", attrs, &in, 3, 1e-4, 4e-3);
+        eval_clear(&in);
+        int64_t dims[OI_MAX_RANK];
+        in.n = 1;
+        random_tensor(ONNX_INFER_FLOAT, random_shape(0, 3, 100000, dims), dims, &in.t[0]);
+        if (oi_tensor_count(&in.t[0]) && below(4) == 0)
+            ((float *)in.t[0].data)[below(oi_tensor_count(&in.t[0]))] = NAN;
+        compare("DynamicQuantizeLinear", "", &in, 3, 0, 0);
+        eval_clear(&in);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const char *given = getenv("OI_TEST_SEED");
@@ -283,6 +366,8 @@ int main(void)
     tcase_add_test(c, lanes);
     tcase_add_test(c, normalisations);
     tcase_add_test(c, conversions);
+    tcase_add_test(c, recurrences);
+    tcase_add_test(c, recurrences_of_bytes);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
