@@ -313,16 +313,6 @@ char *unmutated_graph(size_t i)
     return NULL;
 }
 
-static const char *some_case(mutant *m)
-{
-    for (;;) {
-        const case_table *t = tables[draw(m, TABLES)];
-        const char *text = draw(m, 4) ? t->rewrite[draw(m, (uint32_t)t->nrewrite)].graph : t->leave[draw(m, (uint32_t)t->nleave)].graph;
-        if (is_small(text) && is_evaluated(text))
-            return text;
-    }
-}
-
 static bool computes(const char *text, uint64_t seed)
 {
     enum { MAX_OUTPUTS = 16, OPEN = 3 };
@@ -335,6 +325,16 @@ static bool computes(const char *text, uint64_t seed)
     return good;
 }
 
+static const char *some_case(mutant *m, uint64_t seed)
+{
+    for (;;) {
+        const case_table *t = tables[draw(m, TABLES)];
+        const char *text = draw(m, 4) ? t->rewrite[draw(m, (uint32_t)t->nrewrite)].graph : t->leave[draw(m, (uint32_t)t->nleave)].graph;
+        if (is_small(text) && is_evaluated(text) && computes(text, seed))
+            return text;
+    }
+}
+
 char *make_mutant_graph(uint64_t seed)
 {
     static void (*const mutations[])(mutant *) = {one_output_more, another_operator, another_operator, operands_change_places,
@@ -342,7 +342,7 @@ char *make_mutant_graph(uint64_t seed)
                                                   another_size, constant_becomes_input};
     mutant *m = calloc(1, sizeof *m), *last = malloc(sizeof *last);
     m->seed = seed;
-    read_text(m, some_case(m));
+    read_text(m, some_case(m, seed));
     for (uint32_t k = draw(m, 4); k > 0; k--) {
         *last = *m;
         mutations[draw(m, sizeof mutations / sizeof *mutations)](m);
