@@ -23,7 +23,9 @@ typedef struct {
 #define CASE_TABLE(stage, rewrites, leaves) \
     {stage, rewrites, sizeof rewrites / sizeof *rewrites, leaves, sizeof leaves / sizeof *leaves}
 
-extern const case_table declutter_cases, body_cases, lower_cases, attention_cases;
-extern const case_table pads_cases, recompose_cases;
+/* The tables are in cases_list.h. */
+#define CASES(name) extern const case_table name##_cases;
+#include "cases_list.h"
+#undef CASES
 
 #endif

@@ -297,7 +297,11 @@ static bool is_evaluated(const char *text)
     return !strstr(text, "Random") && !strstr(text, "Bernoulli") && !strstr(text, "Dropout");
 }
 
-static const case_table *const tables[] = {&declutter_cases, &body_cases, &lower_cases, &attention_cases};
+static const case_table *const tables[] = {
+#define CASES(name) &name##_cases,
+#include "cases_list.h"
+#undef CASES
+};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 char *unmutated_graph(size_t i)

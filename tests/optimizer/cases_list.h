@@ -1,0 +1,7 @@
+/* Every table of cases, one a line: its name, "_cases" left out. */
+CASES(attention)
+CASES(body)
+CASES(declutter)
+CASES(lower)
+CASES(pads)
+CASES(recompose)
