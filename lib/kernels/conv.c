@@ -381,24 +381,15 @@ static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t c
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl, width = q->vectors * vl, oc0 = q->vector * vl, taps = s->kh * s->kw;
     const size_t icg = s->c / s->groups, ocg = s->oc / s->groups;
-    for (size_t l = 0; l < width; l++) {
-        const size_t oc = oc0 + l;
-        if (oc >= s->oc) {
-            for (size_t k = 0; k < channels; k++)
-                dst[k * width + l] = 0.0f;
-            continue;
-        }
-        const size_t group = oc / ocg;
+    memset(dst, 0, channels * width * sizeof *dst);
+    for (size_t oc = oc0; oc < min_size(oc0 + width, s->oc); oc++) {
+        const size_t group = oc / ocg, first = max_size(group * icg, ic0), last = min_size((group + 1) * icg, ic0 + channels);
+        const size_t step = s->transposed ? ocg * taps : taps;
         const float f = scale ? scale[oc] : 1.0f;
-        for (size_t k = 0; k < channels; k++) {
-            const size_t ic = ic0 + k;
-            float v = 0.0f;
-            if (ic / icg == group)
-                v = (s->transposed ? w[(ic * ocg + oc - group * ocg) * taps + tap]
-                                   : w[(oc * icg + ic - group * icg) * taps + tap]) *
-                    f;
-            dst[k * width + l] = v;
-        }
+        const oi_loose_float *from =
+            w + (s->transposed ? (first * ocg + oc - group * ocg) * taps : (oc * icg + first - group * icg) * taps) + tap;
+        for (size_t ic = first; ic < last; ic++, from += step)
+            dst[(ic - ic0) * width + oc - oc0] = *from * f;
     }
 }
 
@@ -414,16 +405,20 @@ static bool pack_block(const oi_conv_plan *p, const panel *q, size_t ic0, size_t
     const oi_conv_shape *s = &p->shape;
     const size_t vl = p->kern->vl, width = q->vectors * vl, oc0 = q->vector * vl, taps = s->kh * s->kw;
     const size_t icg = s->c / s->groups, lanes = min_size(s->oc - oc0, width);
-    if (s->transposed || grouping_of(p) == MIXED || channels * taps * width > ROOM)
+    if (s->transposed || grouping_of(p) == MIXED || taps * width > ROOM)
         return false;
     float rows[ROOM];
-    float *const to = taps == 1 ? dst : rows;
-    p->kern->transpose(lanes, channels * taps, w + (oc0 * icg + ic0 % icg) * taps, icg * taps, to, width);
-    for (size_t i = 0; i < channels * taps && lanes < width; i++)
-        memset(to + i * width + lanes, 0, (width - lanes) * sizeof *to);
-    for (size_t t = 0; taps > 1 && t < taps; t++)
-        for (size_t k = 0; k < channels; k++)
-            memcpy(dst + (t * channels + k) * width, rows + (k * taps + t) * width, width * sizeof *dst);
+    const size_t most = taps == 1 ? channels : ROOM / (taps * width);
+    for (size_t k0 = 0; k0 < channels; k0 += most) {
+        const size_t some = min_size(most, channels - k0);
+        float *const to = taps == 1 ? dst : rows;
+        p->kern->transpose(lanes, some * taps, w + (oc0 * icg + ic0 % icg + k0) * taps, icg * taps, to, width);
+        for (size_t i = 0; i < some * taps && lanes < width; i++)
+            memset(to + i * width + lanes, 0, (width - lanes) * sizeof *to);
+        for (size_t t = 0; taps > 1 && t < taps; t++)
+            for (size_t k = 0; k < some; k++)
+                memcpy(dst + (t * channels + k0 + k) * width, rows + (k * taps + t) * width, width * sizeof *dst);
+    }
     if (scale)
         p->kern->binary[OI_BINARY_MUL](&(oi_binary_args){.rows = channels * taps,
                                                          .n = lanes,
