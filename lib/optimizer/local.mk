@@ -31,6 +31,7 @@ core_sources += lib/optimizer/pack_store.h
 core_sources += lib/optimizer/move_scalar.c
 core_sources += lib/optimizer/split_gathers.c
 core_sources += lib/optimizer/upsample_conv.c
+core_sources += lib/optimizer/gather_before.c
 core_sources += lib/optimizer/transposed_weights.c
 core_sources += lib/optimizer/move_transpose.c
 core_sources += lib/optimizer/lower_views.c

@@ -104,6 +104,7 @@ static const oi_rule prepare_rules[] = {
     {"attention", "MatMul", oi_rule_attention_pieces, OI_ROUNDS},
     {"attention", "Attention", oi_rule_attention_operator, OI_ROUNDS},
     {"projections", "AttentionStrided", oi_rule_projections, OI_EXACT},
+    {"rows of a made table", "Gather", oi_rule_gather_before, OI_EXACT},
     {"transposed weights", "MatMul", oi_rule_transposed_weights, OI_ROUNDS},
     {"transposed weights", "Gemm", oi_rule_transposed_weights, OI_ROUNDS},
 };

@@ -23,6 +23,9 @@ oi_status oi_rule_scale_columns(oi_rewrite *rw, oi_node_id id);  /* ... behind M
 oi_status oi_rule_affine_before(oi_rewrite *rw, oi_node_id id);  /* ... in front of Conv without pads -> into its weights */
 oi_status oi_rule_affine_conv(oi_rewrite *rw, oi_node_id id);    /* ... by itself -> depthwise Conv of 1x1; for lowering */
 
+/* gather_before.c */
+oi_status oi_rule_gather_before(oi_rewrite *rw, oi_node_id id); /* Gather(Mul(Cast(W), s), i) -> Mul(Cast(Gather(W, i)), s) */
+
 /* transposed_weights.c */
 oi_status oi_rule_transposed_weights(oi_rewrite *rw, oi_node_id id); /* MatMul(x, Transpose(W)) -> lowered with W as it lies */
 

@@ -134,6 +134,19 @@ static const rewrite_case rewrites[] = {
      "input x float32 20x1000\n input i int64 3\n const w float32 1000x1100 random\n t = Transpose(w) {perm=[1,0]}\n"
      " y = Gemm(x, t) {transB=1}\n g = Gather(w, i)\n output y\n output g",
      "Gather GemmPacked"},
+    /* gather_before.c */
+    {"rows of a table that is scaled",
+     "input i int64 2x3\n const w int8 20000x100 random\n const s float32 scalar = 0.01\n c = Cast(w) {to=1}\n"
+     " m = Mul(c, s)\n y = Gather(m, i)\n output y",
+     "Gather Fused(Cast Mul)"},
+    {"rows of a table that is scaled by row and column",
+     "input i int64 3\n const w int8 20000x100 random\n const s float32 20000x1 random\n const t float32 100 random\n"
+     " c = Cast(w) {to=1}\n m = Mul(c, s)\n a = Add(m, t)\n y = Gather(a, i) {axis=-2}\n output y",
+     "Gather Gather Fused(Cast Mul Add)"},
+    {"rows of a table that is quantised",
+     "input i int64 2x3\n const w int8 20000x100 random\n const s float32 scalar = 0.01\n const z int8 scalar = 3\n"
+     " m = DequantizeLinear(w, s, z)\n y = Gather(m, i)\n output y",
+     "Gather DequantizeLinear"},
 };
 
 static const leave_case leaves[] = {
@@ -220,6 +233,22 @@ static const leave_case leaves[] = {
     {"transposed weights", "a matrix that is known when running",
      "input x float32 2x3x40\n input w float32 30x40\n t = Transpose(w)\n y = MatMul(x, t)\n output y",
      "Transpose MatMul"},
+    {"rows of a made table", "a table that is used whole",
+     "input i int64 2x3\n input x float32 7x20000\n const w int8 20000x100 random\n c = Cast(w) {to=1}\n y = Gather(c, i)\n"
+     " z = MatMul(x, c)\n output y\n output z",
+     "Gather GemmPacked"},
+    {"rows of a made table", "as many rows as the table has",
+     "input i int64 2x6000\n const w int8 20000x100 random\n c = Cast(w) {to=1}\n y = Gather(c, i)\n output y", "Gather"},
+    {"rows of a made table", "columns",
+     "input i int64 3\n const w int8 20000x100 random\n c = Cast(w) {to=1}\n y = Gather(c, i) {axis=1}\n output y", "Gather"},
+    {"rows of a made table", "one row, without its axis",
+     "input i int64 scalar\n const w int8 20000x100 random\n c = Cast(w) {to=1}\n y = Gather(c, i)\n output y", "Gather"},
+    {"rows of a made table", "a scale for each row",
+     "input i int64 3\n const w int8 20000x100 random\n const s float32 20000 random\n"
+     " m = DequantizeLinear(w, s) {axis=0}\n y = Gather(m, i)\n output y",
+     "Gather"},
+    {"rows of a made table", "a table that depends on an input",
+     "input i int64 3\n input s float32 100\n const w float32 20000x100 random\n m = Mul(w, s)\n y = Gather(m, i)\n output y", "Mul Gather"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);

@@ -5,7 +5,6 @@ tests_optimizer_test_passes_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/o
 tests_optimizer_test_passes_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_rules
 rule_cases = tests/optimizer/cases.h tests/optimizer/cases_list.h
-rule_cases = tests/optimizer/cases.h
 rule_cases += tests/optimizer/cases_attention.c
 rule_cases += tests/optimizer/cases_bodies.c
 rule_cases += tests/optimizer/cases_declutter.c
