@@ -21,6 +21,12 @@ static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 static size_t div_up(size_t a, size_t b) { return a / b + (a % b != 0); }
 
+/* Floats of a workspace that a panel of B takes. */
+static size_t b_room(const oi_gemm_plan *p)
+{
+    return p->shape.b_packed ? 0 : p->kc * 3 * p->kern->vl;
+}
+
 oi_status oi_gemm_plan_init(oi_gemm_plan *p, const oi_kernels *kern, const oi_gemm_shape *shape)
 {
     *p = (oi_gemm_plan){.kern = kern, .shape = *shape};
@@ -56,7 +62,7 @@ oi_status oi_gemm_plan_init(oi_gemm_plan *p, const oi_kernels *kern, const oi_ge
     p->a_stride = (p->kc + 15) / 16 * 16 + 16;
     if (p->a_stride / 16 % 2 == 0)
         p->a_stride += 16;
-    p->workspace = p->kc * 3 * vl + p->mc * p->a_stride;
+    p->workspace = b_room(p) + (s->trans_a || s->m > FEW_ROWS ? p->mc * p->a_stride : 0);
     return ONNX_INFER_OK;
 }
 
@@ -173,7 +179,7 @@ static void run_product(const oi_gemm_plan *p, const oi_gemm_args *args, size_t 
     float *c = args->c + start_of(args->c_offsets, args->c_batch, i) + m0 * args->ldc;
     const float *residual = e->residual ? e->residual + i * args->r_batch + m0 * args->ldr : NULL;
 
-    float *b_panel = workspace, *a_block = workspace + p->kc * 3 * vl;
+    float *b_panel = workspace, *a_block = workspace + b_room(p);
     const bool dots = s->trans_b && !s->b_packed && s->m <= OI_GEMM_DOT_ROWS && !s->trans_a;
     /* Rows a multiple of half a page apart fall into the same few sets of the cache. */
     const bool pack_a = s->trans_a || (args->lda % 512 == 0 && s->m > FEW_ROWS && panel1 - panel0 > 3);

@@ -206,6 +206,14 @@ static bool as_two_axes(const oi_window *w, const int64_t *size, int64_t *hw)
     return true;
 }
 
+/* [n, c, w] as [n, c, 1, w]. */
+static oi_value_id with_height(oi_rewrite *rw, oi_value_id v, const int64_t *dims)
+{
+    const int64_t shape[4] = {dims[0], dims[1], 1, dims[2]};
+    const oi_value_id in[2] = {v, oi_rewrite_const_ints(rw, shape, 4)};
+    return oi_rewrite_op(rw, "", "Reshape", "", 2, in);
+}
+
 oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
     oi_graph *g = rw->g;
@@ -242,7 +250,7 @@ oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     conv->out_channels = pack->out_channels = out_channels;
     conv->group = pack->group = a->group;
     conv->transposed = pack->transposed = transposed;
-    conv->in_plain = pack->in_plain = rank == 4 && in[1] <= 4 && a->group == 1 && !transposed;
+    conv->in_plain = pack->in_plain = in[1] <= 4 && a->group == 1 && !transposed;
     int64_t pads[4] = {begin[0], begin[1], end[0], end[1]};
     conv->kernel = oi_rewrite_ints(rw, kernel, 2);
     conv->strides = oi_rewrite_ints(rw, stride, 2);
@@ -258,7 +266,9 @@ oi_status oi_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     from->rank = rank;
 
     oi_value_id packed = oi_rewrite_node(rw, &oi_op_oi_PackConvWeights, pack, 1, &node.in[1]);
-    oi_value_id input = conv->in_plain ? node.in[0] : oi_rewrite_node(rw, &oi_op_oi_ReorderToBlocked, to, 1, &node.in[0]);
+    oi_value_id input = !conv->in_plain ? oi_rewrite_node(rw, &oi_op_oi_ReorderToBlocked, to, 1, &node.in[0])
+                        : rank == 4     ? node.in[0]
+                                        : with_height(rw, node.in[0], in);
     oi_value_id conv_in[3] = {input, packed, node.nin > 2 ? node.in[2] : OI_NONE};
     oi_value_id blocked = oi_rewrite_node(rw, &oi_op_oi_ConvBlocked, conv, conv_in[2] == OI_NONE ? 2 : 3, conv_in);
     oi_value_id out = oi_rewrite_node(rw, &oi_op_oi_ReorderFromBlocked, from, 1, &blocked);
