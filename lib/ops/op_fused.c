@@ -192,6 +192,20 @@ static oi_status prepare_node(const builder *b, const oi_node *n, bool last, oi_
     return ONNX_INFER_OK;
 }
 
+/* Whether the result can take the strip of its operand: nobody reads that afterwards, nor this node a second time. */
+static bool works_in_place(const builder *b, oi_node_id id, const part *x)
+{
+    const oi_node *n = &b->g->node[id];
+    const int32_t i = x->full.in_place;
+    if (i < 0 || i != x->last.in_place || x->full.in[i].bytes < x->full.out[0].bytes || x->last.in[i].bytes < x->last.out[0].bytes)
+        return false;
+    for (int32_t k = 0; k < (int32_t)n->nin; k++) {
+        if (k != i && n->in[k] == n->in[i])
+            return false;
+    }
+    return b->place[n->in[i]].input == OUTSIDE && b->last_use[n->in[i]] == id;
+}
+
 static oi_status prepare_part(builder *b, oi_node_id id, part *x, bool *done)
 {
     const oi_node *n = &b->g->node[id];
@@ -207,6 +221,8 @@ static oi_status prepare_part(builder *b, oi_node_id id, part *x, bool *done)
     if (result) {
         *out = (source){.input = 0};
         find_steps(b->y, b->y, &b->s, out);
+    } else if (works_in_place(b, id, x)) {
+        *out = b->place[n->in[x->full.in_place]];
     } else {
         *out = (source){.input = OUTSIDE, .offset = take_slot(b) * b->slot};
     }
@@ -215,7 +231,7 @@ static oi_status prepare_part(builder *b, oi_node_id id, part *x, bool *done)
         if (n->in[i] == OI_NONE)
             continue;
         x->in[i] = b->place[n->in[i]];
-        if (x->in[i].input == OUTSIDE && b->last_use[n->in[i]] == id)
+        if (x->in[i].input == OUTSIDE && b->last_use[n->in[i]] == id && (result || x->in[i].offset != out->offset))
             b->taken[x->in[i].offset / b->slot] = false;
     }
     return ONNX_INFER_OK;
@@ -247,7 +263,13 @@ static oi_status look(builder *b)
     int64_t elements = b->s.rows;
     for (int32_t i = b->s.axis + 1; i < b->s.rank; i++)
         elements *= b->s.dim[i];
-    OI_FAIL_IF(!oi_align_size((size_t)elements * sizeof(int64_t), OI_ALIGN, &b->slot), ONNX_INFER_E_LIMIT, "a strip is too large");
+    size_t widest = 1;
+    for (oi_node_id id = 0; id < g->nnode; id++) {
+        const oi_node *n = &g->node[id];
+        const size_t size = n->op ? oi_dtype_size(b->value[n->out[0]].dtype) : 0;
+        widest = size > widest ? size : widest;
+    }
+    OI_FAIL_IF(!oi_align_size((size_t)elements * widest, OI_ALIGN, &b->slot), ONNX_INFER_E_LIMIT, "a strip is too large");
     for (uint32_t i = 0; i < g->ninput; i++)
         find_steps(&b->value[g->input[i]], b->y, &b->s, &b->place[g->input[i]]);
     return ONNX_INFER_OK;
