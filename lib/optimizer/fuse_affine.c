@@ -156,7 +156,7 @@ static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
     if (!oi_match_single_use(g, x) || g->value[x].def == OI_NONE || !oi_match_same(g, x, n.out[0]))
         return ONNX_INFER_OK;
     const oi_node producer = g->node[g->value[x].def];
-    if (producer.op->domain[0] || producer.nin < 2)
+    if (producer.op->domain[0] || producer.nin < 2 || producer.in[1] == OI_NONE)
         return ONNX_INFER_OK;
     const bool norm = oi_match_def(g, x, "BatchNormalization") && producer.nin == 5;
     const oi_fact *w = oi_graph_fact(g, producer.in[1]);

@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
-/* v = ReduceMean of x over the last axes, kept: how many axes; 0: it is not. */
-static int32_t mean_axes(const oi_graph *g, oi_value_id v, oi_value_id x)
+/* v = op of x over the last axes, kept: how many axes; 0: it is not. */
+static int32_t reduced_axes(const oi_graph *g, oi_value_id v, const char *op, oi_value_id x)
 {
-    const oi_node *n = oi_match_def(g, v, "ReduceMean");
+    const oi_node *n = oi_match_def(g, v, op);
     const oi_tensor *axes = n && n->nin > 1 ? oi_match_const(g, n->in[1]) : NULL;
     int32_t rank = oi_graph_fact(g, x)->shape.rank, count;
     unsigned seen = 0;
@@ -25,10 +25,33 @@ static int32_t mean_axes(const oi_graph *g, oi_value_id v, oi_value_id x)
     return count >= 1 && count <= rank && seen == last ? count : 0;
 }
 
+static int32_t mean_axes(const oi_graph *g, oi_value_id v, oi_value_id x)
+{
+    return reduced_axes(g, v, "ReduceMean", x);
+}
+
 /* v = d * d */
 static bool is_square(const oi_graph *g, oi_value_id v, oi_value_id d)
 {
     return oi_match_with_scalar(g, v, "Pow", 2) == d || oi_match_other(g, v, "Mul", d) == d;
+}
+
+/* v = the mean of d * d over the last axes, also as a sum of squares by their number: how many axes; 0: it is not. */
+static int32_t mean_square_axes(const oi_graph *g, oi_value_id v, oi_value_id d)
+{
+    const oi_node *mean = oi_match_def(g, v, "ReduceMean"), *div = oi_match_def(g, v, "Div"), *mul = oi_match_def(g, v, "Mul");
+    double n;
+    if (mean)
+        return is_square(g, mean->in[0], d) ? mean_axes(g, v, mean->in[0]) : 0;
+    const oi_node *by = div ? div : mul;
+    if (!by || by->nin != 2 || !oi_match_scalar(g, by->in[1], &n))
+        return 0;
+    const oi_shape *s = &oi_graph_fact(g, d)->shape;
+    int32_t axes = reduced_axes(g, by->in[0], "ReduceSumSquare", d);
+    double count = div ? 1 / n : n;
+    for (int32_t i = s->rank - axes; i < s->rank; i++)
+        count *= oi_dim_is_number(s->dim[i]) ? (double)s->dim[i] : 0;
+    return count > 1 - 1e-6 && count < 1 + 1e-6 ? axes : 0;
 }
 
 /* sum = mean + epsilon: mean */
@@ -145,36 +168,52 @@ static int32_t variance_axes(const oi_graph *g, oi_value_id variance, oi_value_i
     return axes && mean_axes(g, variance, outer->in[0]) == axes ? axes : 0;
 }
 
-oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id)
+/* out = x k - mean k + bias with k = gamma / sqrt(variance + epsilon); bias OI_NONE: there is none. */
+static oi_status split_norm(oi_rewrite *rw, oi_value_id out, const oi_node *scaled, oi_value_id shift, oi_value_id bias_in)
 {
     const oi_graph *g = rw->g;
-    const oi_node add = g->node[id];
-    for (uint32_t way = 0; add.nin == 2 && way < 8; way++) {
-        const oi_node *scaled = oi_match_def(g, add.in[way & 1], "Mul"), *sub = oi_match_def(g, add.in[1 - (way & 1)], "Sub");
-        if (!scaled || !sub || scaled->nin != 2)
-            continue;
-        oi_value_id x = scaled->in[way >> 1 & 1], factor = scaled->in[1 - (way >> 1 & 1)], mean;
+    for (uint32_t way = 0; scaled->nin == 2 && way < 4; way++) {
+        oi_value_id x = scaled->in[way & 1], factor = scaled->in[1 - (way & 1)], mean;
         const oi_node *k = oi_match_def(g, factor, "Mul");
-        oi_value_id moved = oi_match_other(g, sub->in[1], "Mul", factor);
+        oi_value_id moved = oi_match_other(g, shift, "Mul", factor);
         double epsilon;
         if (!k || moved == OI_NONE)
             continue;
-        oi_value_id gamma = k->in[way >> 2], variance = inverse_root(g, k->in[1 - (way >> 2)], &epsilon);
+        oi_value_id gamma = k->in[way >> 1], variance = inverse_root(g, k->in[1 - (way >> 1)], &epsilon);
         int32_t axes = variance == OI_NONE ? 0 : variance_axes(g, variance, x, &mean);
         if (!axes || mean != moved)
             continue;
         const oi_shape *s = &oi_graph_fact(g, x)->shape;
-        const oi_tensor *scale = oi_match_const(g, gamma), *bias = oi_match_const(g, sub->in[0]);
-        bool fits = scale && bias && scale->rank == axes && bias->rank == axes && oi_match_same(g, x, add.out[0]);
+        const oi_tensor *scale = oi_match_const(g, gamma), *bias = oi_match_const(g, bias_in);
+        bool fits = scale && scale->rank == axes && oi_match_same(g, x, out);
+        fits = fits && (bias_in == OI_NONE || (bias && bias->rank == axes));
         for (int32_t i = 0; i < axes && fits; i++)
-            fits = scale->dim[i] == s->dim[s->rank - axes + i] && bias->dim[i] == scale->dim[i];
+            fits = scale->dim[i] == s->dim[s->rank - axes + i] && (!bias || bias->dim[i] == scale->dim[i]);
         if (!fits)
             continue;
         char attrs[64];
         snprintf(attrs, sizeof attrs, "axis=%d, epsilon=%.9g", -axes, epsilon);
-        oi_value_id in[3] = {x, gamma, sub->in[0]};
-        oi_rewrite_replace(rw, add.out[0], oi_rewrite_op(rw, "", "LayerNormalization", attrs, 3, in));
+        oi_value_id in[3] = {x, gamma, bias_in};
+        oi_rewrite_replace(rw, out, oi_rewrite_op(rw, "", "LayerNormalization", attrs, bias ? 3 : 2, in));
         return rw->status;
+    }
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node sum = g->node[id];
+    const oi_node *scaled = sum.nin == 2 ? oi_match_def(g, sum.in[0], "Mul") : NULL;
+    if (oi_match_def(g, sum.out[0], "Sub"))
+        return scaled ? split_norm(rw, sum.out[0], scaled, sum.in[1], OI_NONE) : ONNX_INFER_OK;
+    for (uint32_t side = 0; sum.nin == 2 && side < 2; side++) {
+        const oi_node *rest = oi_match_def(g, sum.in[1 - side], "Sub");
+        scaled = oi_match_def(g, sum.in[side], "Mul");
+        if (scaled && rest)
+            OI_TRY(split_norm(rw, sum.out[0], scaled, rest->in[1], rest->in[0]));
+        if (rw->nreplace)
+            break;
     }
     return ONNX_INFER_OK;
 }
@@ -187,17 +226,14 @@ oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id)
     if (!match_quotient(g, out, &d, &variance, &epsilon))
         return ONNX_INFER_OK;
     const oi_node *sub = oi_match_def(g, d, "Sub"), *mean = oi_match_def(g, variance, "ReduceMean");
-    if (!sub || !mean)
+    if (!sub)
         return ONNX_INFER_OK;
-    oi_value_id x = sub->in[0], squared = mean->in[0];
+    oi_value_id x = sub->in[0];
     int32_t axes = mean_axes(g, sub->in[1], x);
-    if (!axes || mean_axes(g, variance, squared) != axes)
-        return ONNX_INFER_OK;
-    bool square = is_square(g, squared, d);
-    if (!square) { /* exporters may write the difference twice */
-        const oi_node *pow = oi_match_def(g, squared, "Pow");
-        const oi_node *again = pow ? oi_match_def(g, pow->in[0], "Sub") : NULL;
-        square = again && again->in[0] == x && mean_axes(g, again->in[1], x) == axes && is_square(g, squared, pow->in[0]);
+    bool square = axes && mean_square_axes(g, variance, d) == axes;
+    if (axes && !square && mean && mean_axes(g, variance, mean->in[0]) == axes) { /* exporters may write the difference twice */
+        const oi_node *pow = oi_match_def(g, mean->in[0], "Pow"), *again = pow ? oi_match_def(g, pow->in[0], "Sub") : NULL;
+        square = again && again->in[0] == x && mean_axes(g, again->in[1], x) == axes && is_square(g, mean->in[0], pow->in[0]);
     }
     if (!square)
         return ONNX_INFER_OK;
@@ -214,10 +250,7 @@ oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id)
     double epsilon;
     if (!match_quotient(g, out, &x, &mean, &epsilon))
         return ONNX_INFER_OK;
-    const oi_node *reduce = oi_match_def(g, mean, "ReduceMean");
-    if (!reduce || !is_square(g, reduce->in[0], x))
-        return ONNX_INFER_OK;
-    int32_t axes = mean_axes(g, mean, reduce->in[0]);
+    int32_t axes = mean_square_axes(g, mean, x);
     return axes ? replace_by_norm(rw, out, "RMSNormalization", x, axes, epsilon) : ONNX_INFER_OK;
 }
 
@@ -232,6 +265,24 @@ static const oi_node *sole_norm(const oi_graph *g, oi_value_id v, bool rms_too)
     return n && n->nout == 1 ? n : NULL;
 }
 
+/* The constant v with the shape of `like`, axes of size 1 in front left out; OI_NONE: it has another. */
+static oi_value_id shaped_like(oi_rewrite *rw, oi_value_id v, oi_value_id like)
+{
+    const oi_tensor *t = oi_match_const(rw->g, v), *want = oi_match_const(rw->g, like);
+    if (!t || !want || t->dtype != want->dtype || t->rank < want->rank)
+        return OI_NONE;
+    const int32_t extra = t->rank - want->rank;
+    for (int32_t i = 0; i < t->rank; i++) {
+        if (t->dim[i] != (i < extra ? 1 : want->dim[i - extra]))
+            return OI_NONE;
+    }
+    if (!extra)
+        return v;
+    oi_tensor view;
+    oi_tensor_share_as(&view, t, want->rank, want->dim);
+    return oi_rewrite_const(rw, &view);
+}
+
 oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id)
 {
     const oi_graph *g = rw->g;
@@ -239,11 +290,13 @@ oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id)
     for (uint32_t side = 0; mul.nin == 2 && side < 2; side++) {
         const oi_node *norm = sole_norm(g, mul.in[side], true);
         double one;
-        if (!norm || norm->nin != 2 || !oi_match_const(g, mul.in[1 - side]) || !oi_match_uniform(g, norm->in[1], &one) ||
-            one != 1 || !oi_match_same(g, norm->in[1], mul.in[1 - side]))
+        if (!norm || norm->nin != 2 || !oi_match_uniform(g, norm->in[1], &one) || one != 1 || !oi_match_same(g, mul.in[side], mul.out[0]))
             continue;
-        oi_value_id in[2] = {norm->in[0], mul.in[1 - side]};
-        oi_rewrite_replace(rw, mul.out[0], oi_rewrite_node(rw, norm->op, norm->attr, 2, in));
+        const oi_node n = *norm;
+        oi_value_id in[2] = {n.in[0], shaped_like(rw, mul.in[1 - side], n.in[1])};
+        if (in[1] == OI_NONE)
+            continue;
+        oi_rewrite_replace(rw, mul.out[0], oi_rewrite_node(rw, n.op, n.attr, 2, in));
         return rw->status;
     }
     return ONNX_INFER_OK;
@@ -255,11 +308,13 @@ oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id)
     const oi_node add = g->node[id];
     for (uint32_t side = 0; add.nin == 2 && side < 2; side++) {
         const oi_node *norm = sole_norm(g, add.in[side], false);
-        if (!norm || norm->nin != 2 || !oi_match_const(g, add.in[1 - side]) ||
-            !oi_match_same(g, norm->in[1], add.in[1 - side]))
+        if (!norm || norm->nin != 2 || !oi_match_same(g, add.in[side], add.out[0]))
             continue;
-        oi_value_id in[3] = {norm->in[0], norm->in[1], add.in[1 - side]};
-        oi_rewrite_replace(rw, add.out[0], oi_rewrite_node(rw, norm->op, norm->attr, 3, in));
+        const oi_node n = *norm;
+        oi_value_id in[3] = {n.in[0], n.in[1], shaped_like(rw, add.in[1 - side], n.in[1])};
+        if (in[2] == OI_NONE)
+            continue;
+        oi_rewrite_replace(rw, add.out[0], oi_rewrite_node(rw, n.op, n.attr, 3, in));
         return rw->status;
     }
     return ONNX_INFER_OK;

@@ -44,3 +44,6 @@ core_sources += lib/optimizer/fuse_groupnorm.c
 core_sources += lib/optimizer/fuse_softmax.c
 core_sources += lib/optimizer/absorb_pad.c
 core_sources += lib/optimizer/fuse_space.c
+core_sources += lib/optimizer/fuse_bounds.c
+core_sources += lib/optimizer/fuse_mean.c
+core_sources += lib/optimizer/move_expand.c

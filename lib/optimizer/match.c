@@ -17,7 +17,7 @@ bool oi_match_uniform(const oi_graph *g, oi_value_id v, double *out)
     if (!t || t->dtype == ONNX_INFER_STRING || oi_dtype_is_complex(t->dtype))
         return false;
     int64_t n = oi_tensor_count(t);
-    if (n < 1 || n > 4096)
+    if (n < 1 || n > 1 << 20)
         return false;
     *out = oi_elem_get_double(t->dtype, t->data, 0);
     for (int64_t i = 1; i < n; i++) {

@@ -6,7 +6,7 @@
 
 /* Type and shape are the same and known. */
 bool oi_match_same(const oi_graph *g, oi_value_id a, oi_value_id b);
-/* A constant all of whose elements are this one; nothing is said of constants of more than 4096 elements. */
+/* A constant all of whose elements are this one; nothing is said of constants of more than 2^20 elements. */
 bool oi_match_uniform(const oi_graph *g, oi_value_id v, double *out);
 /* v = op(x, c) with c a scalar within 1e-5 (relative) of `value`; Add and Mul in either order. OI_NONE: it is not. */
 oi_value_id oi_match_with_scalar(const oi_graph *g, oi_value_id v, const char *op, double value);

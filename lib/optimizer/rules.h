@@ -54,6 +54,9 @@ oi_status oi_rule_pads(oi_rewrite *rw, oi_node_id id);           /* Pad(Pad(x)) 
 /* fuse_space.c */
 oi_status oi_rule_space(oi_rewrite *rw, oi_node_id id); /* Reshape(Transpose(Reshape(x))) -> DepthToSpace(x), SpaceToDepth(x) */
 
+/* move_expand.c */
+oi_status oi_rule_expanded(oi_rewrite *rw, oi_node_id id);       /* Div(x, Expand(n)) -> Div(x, n) */
+
 /* lower_views.c */
 oi_status oi_rule_product_in_views(oi_rewrite *rw, oi_node_id id); /* Reshape(GemmPacked(x)) -> GemmPacked(Reshape(x)) */
 
@@ -66,14 +69,22 @@ oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id);     /* ... of what i
 
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */
+oi_status oi_rule_hard_sigmoid_clip(oi_rewrite *rw, oi_node_id id); /* Clip(a x + b, 0, 1) -> HardSigmoid(x) */
 oi_status oi_rule_hard_swish(oi_rewrite *rw, oi_node_id id);     /* x * HardSigmoid(x), x * Clip(x + 3, 0, 6) / 6 -> HardSwish */
-oi_status oi_rule_swish(oi_rewrite *rw, oi_node_id id);          /* x * Sigmoid(x) -> Swish(x) */
+oi_status oi_rule_sigmoid(oi_rewrite *rw, oi_node_id id);        /* 1 / (1 + Exp(-x)) -> Sigmoid(x), x / (1 + Exp(-x)) -> Swish(x) */
+oi_status oi_rule_swish(oi_rewrite *rw, oi_node_id id);          /* x * Sigmoid(x), x * Sigmoid(c x) -> Swish(x) */
 oi_status oi_rule_mish(oi_rewrite *rw, oi_node_id id);           /* x * Tanh(Softplus(x)) -> Mish(x) */
-oi_status oi_rule_clip(oi_rewrite *rw, oi_node_id id);           /* Min(Max(x, a), b) -> Clip(x, a, b) */
+oi_status oi_rule_softsign(oi_rewrite *rw, oi_node_id id);       /* x / (1 + Abs(x)) -> Softsign(x) */
+oi_status oi_rule_slope_max(oi_rewrite *rw, oi_node_id id);      /* Max(x, c x) -> LeakyRelu(x) */
+oi_status oi_rule_slope_where(oi_rewrite *rw, oi_node_id id);    /* Where(x > 0, x, c x) -> LeakyRelu(x), PRelu(x, c) */
+oi_status oi_rule_slope_sum(oi_rewrite *rw, oi_node_id id);      /* Relu(x) - c Relu(-x) -> LeakyRelu(x), PRelu(x, c) */
+
+/* fuse_bounds.c */
+oi_status oi_rule_bounds(oi_rewrite *rw, oi_node_id id);         /* Min(Max(x, a), b) -> Clip(x, a, b), Max(x, 0) -> Relu(x), ... */
 
 /* fuse_gelu.c */
 oi_status oi_rule_gelu_erf(oi_rewrite *rw, oi_node_id id);       /* x * (1 + Erf(x / sqrt 2)) / 2 -> Gelu(x) */
-oi_status oi_rule_gelu_tanh(oi_rewrite *rw, oi_node_id id);      /* x * (1 + Tanh(c (x + 0.044715 x^3))) / 2 -> Gelu(x) */
+oi_status oi_rule_gelu_tanh(oi_rewrite *rw, oi_node_id id);      /* x * (1 + Tanh(c (x + 0.044715 x^3))) / 2 -> Gelu(x), and by Sigmoid */
 
 /* fuse_attention.c: while lowering, as it needs sizes */
 oi_status oi_rule_attention_pieces(oi_rewrite *rw, oi_node_id id);   /* MatMul(Softmax(MatMul(q, k) ...), v) -> AttentionStrided */
@@ -92,7 +103,10 @@ oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) /
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */
 oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id);     /* LayerNormalization(x, 1) * c -> LayerNormalization(x, c) */
 oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id);      /* LayerNormalization(x, c) + d -> LayerNormalization(x, c, d) */
-oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id);     /* x k + (d - mean k), k = c / sqrt(var + eps) -> LayerNormalization */
+oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id);     /* x k - mean k (+ d), k = c / sqrt(var + eps) -> LayerNormalization */
+
+/* fuse_mean.c */
+oi_status oi_rule_mean(oi_rewrite *rw, oi_node_id id);           /* ReduceSum(x) / n -> ReduceMean(x) */
 
 /* fuse_groupnorm.c */
 oi_status oi_rule_group_norm(oi_rewrite *rw, oi_node_id id);     /* Reshape(InstanceNormalization(Reshape(x))) -> GroupNormalization */

@@ -346,10 +346,6 @@ static const leave_case leaves[] = {
     {"mish", "mish of another value",
      "input x float32 2x3\n input z float32 2x3\n a = Softplus(z)\n b = Tanh(a)\n y = Mul(x, b)\n output y",
      "Softplus Tanh Mul"},
-    {"clip", "bounds the wrong way round",
-     "input x float32 2x3\n const a float32 scalar = 1\n const b float32 scalar = -1\n m = Max(x, a)\n"
-     " y = Min(m, b)\n output y",
-     "Max Min"},
     {"gelu", "gelu with another divisor",
      "input x float32 2x3\n const r float32 scalar = 1.5\n const one float32 scalar = 1\n"
      " const h float32 scalar = 2\n a = Div(x, r)\n b = Erf(a)\n c = Add(b, one)\n d = Mul(x, c)\n"
