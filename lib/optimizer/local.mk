@@ -16,6 +16,7 @@ core_sources += lib/optimizer/simplify_noop.c
 core_sources += lib/optimizer/simplify_move.c
 core_sources += lib/optimizer/fuse_affine.c
 core_sources += lib/optimizer/fuse_activation.c
+core_sources += lib/optimizer/fuse_cell.c
 core_sources += lib/optimizer/fuse_elementwise.c
 core_sources += lib/optimizer/fuse_gelu.c
 core_sources += lib/optimizer/fuse_layernorm.c

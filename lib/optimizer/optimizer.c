@@ -86,6 +86,8 @@ static const oi_rule declutter_rules[] = {
     {"scale of a channel norm", "Mul", oi_rule_channel_norm, OI_ROUNDS},
     {"bias of a channel norm", "Add", oi_rule_channel_norm, OI_ROUNDS},
     {"softmax", "Div", oi_rule_softmax, OI_ROUNDS},
+    {"recurrent cell", "Scan", oi_rule_cell, OI_ROUNDS},
+    {"recurrent cell", "Loop", oi_rule_cell, OI_ROUNDS},
 #ifdef OI_PLANTED_RULES /* tests/optimizer/planted.c */
     OI_PLANTED_RULES
 #endif
@@ -95,11 +97,11 @@ static const oi_rules declutter_ruleset = RULES(declutter_rules);
 /* Until nothing changes. */
 static const pass_entry declutter_passes[] = {
     {"branches", oi_pass_branches, NULL, OI_EXACT},
-    {"loops", oi_pass_unroll, NULL, OI_EXACT},
     {"captures", oi_pass_captures, NULL, OI_EXACT},
     {"constants", oi_pass_fold, NULL, OI_EXACT},
     {"invariants of loops", oi_pass_hoist, NULL, OI_EXACT},
     {"rules", NULL, &declutter_ruleset, OI_EXACT},
+    {"loops", oi_pass_unroll, NULL, OI_EXACT},
     {"common subexpressions", oi_pass_common, NULL, OI_EXACT},
     {"dead code", oi_pass_dead, NULL, OI_EXACT},
 };

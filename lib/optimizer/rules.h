@@ -112,6 +112,9 @@ oi_status oi_rule_mean(oi_rewrite *rw, oi_node_id id);           /* ReduceSum(x)
 oi_status oi_rule_group_norm(oi_rewrite *rw, oi_node_id id);     /* Reshape(InstanceNormalization(Reshape(x))) -> GroupNormalization */
 oi_status oi_rule_channel_norm(oi_rewrite *rw, oi_node_id id);   /* InstanceNormalization(x, s, b) * c -> ... (x, s c, b c), ... */
 
+/* fuse_cell.c */
+oi_status oi_rule_cell(oi_rewrite *rw, oi_node_id id);           /* Scan, Loop over a cell -> LSTM, GRU, RNN */
+
 /* fuse_softmax.c */
 oi_status oi_rule_softmax(oi_rewrite *rw, oi_node_id id);        /* e / ReduceSum(e), e = Exp(x - ReduceMax(x)) -> Softmax(x) */
 

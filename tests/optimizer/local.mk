@@ -23,6 +23,7 @@ tests_optimizer_test_random_SOURCES += tests/optimizer/random_bodies.c tests/opt
 tests_optimizer_test_random_SOURCES += tests/optimizer/differential.c tests/optimizer/differential.h tests/optimizer/shrink.c
 tests_optimizer_test_random_SOURCES += tests/optimizer/shrink.h tests/optimizer/random_mutant.c tests/optimizer/random_mutant.h
 tests_optimizer_test_random_SOURCES += $(rule_cases)
+tests_optimizer_test_random_SOURCES += tests/optimizer/random_cells.c tests/optimizer/random_cells.h
 tests_optimizer_test_random_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
 tests_optimizer_test_random_LDADD = $(check_ldadd)
 check_suites += tests/optimizer/test_graph

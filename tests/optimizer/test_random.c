@@ -4,6 +4,7 @@
 #include "differential.h"
 #include "random_attention.h"
 #include "random_bodies.h"
+#include "random_cells.h"
 #include "random_mutant.h"
 #include "shrink.h"
 
@@ -521,7 +522,7 @@ static char *make_graph(uint64_t seed)
 static char *graph_of_seed(uint64_t seed)
 {
     static char *(*const kind[8])(uint64_t) = {make_attention_graph, make_body_graph, make_graph, make_mutant_graph,
-                                               make_attention_graph, make_graph, make_mutant_graph, make_graph};
+                                               make_attention_graph, make_cell_graph, make_mutant_graph, make_graph};
     return kind[seed % 8](seed);
 }
 
