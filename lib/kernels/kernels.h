@@ -286,6 +286,68 @@ typedef struct oi_byte_floats_args {
 } oi_byte_floats_args;
 typedef void oi_byte_floats_fn(const oi_byte_floats_args *args);
 
+/*
+ * How int32 sums become bytes: v = sum * factor, clamped to low..high and rounded half to even. Without a residual the result
+ * is v + zero. With one, v * scale + (r - r_zero) * r_scale is divided by y_scale, clamped to y_low..y_high and rounded;
+ * y_zero is added. Bounds are relative to the zero points; NaN becomes the lower one.
+ */
+typedef struct oi_byte_scaling {
+    float low, high;
+    int32_t zero;
+    float scale, r_scale, y_scale, y_low, y_high;
+    int32_t r_zero, y_zero;
+    bool r_signed;
+} oi_byte_scaling;
+
+/*
+ * One panel of a convolution or product of bytes: for each row, sum[j] = bias[j] + a . b[j] (+ b_zero[j] * row_term[row]),
+ * scaled and stored as `columns` bytes. a: uint8 rows of 4 * quads bytes; b as byte_tile's. residual like y; it may be y.
+ */
+typedef struct oi_byte_panel_args {
+    size_t rows, quads, columns; /* columns: 1 .. OI_BYTES_COLUMNS */
+    const uint8_t *a;
+    size_t a_stride;
+    const int8_t *b;
+    const int32_t *bias;    /* these four: OI_BYTES_COLUMNS */
+    const float *factor;
+    const int32_t *b_zero;  /* NULL: all 0 */
+    const int32_t *row_term;
+    const oi_byte_scaling *scaling;
+    const uint8_t *residual; /* NULL: none */
+    size_t residual_stride;
+    uint8_t *y;
+    size_t y_stride;
+} oi_byte_panel_args;
+typedef void oi_byte_panel_fn(const oi_byte_panel_args *args);
+
+/*
+ * Depthwise convolution of bytes, channels last, for a run of `pixels` outputs: sum[c] = bias[c] + sum over taps of
+ * (tap[t][i * step + c] ^ flip) * weight[t][c], scaled without a residual and stored at y[i * y_step + c]. weights, bias and
+ * factor lie in blocks of 16 * byte_lanes channels: place 4 i lanes + 4 lane + d of a block is channel 16 lane + 4 i + d;
+ * weights are [block][quad][place][4].
+ */
+typedef struct oi_byte_depthwise_args {
+    size_t pixels, step, y_step, channels, quads;
+    const uint8_t *const *tap; /* 4 * quads; those without a weight read anything */
+    uint8_t flip;
+    const int8_t *weights;
+    const int32_t *bias;
+    const float *factor;
+    const oi_byte_scaling *scaling;
+    uint8_t *y;
+} oi_byte_depthwise_args;
+typedef void oi_byte_depthwise_fn(const oi_byte_depthwise_args *args);
+
+/* y[i] from (a[i] - zero) * scale as the sum before a residual, and r[i] as the residual; y may be a or r. */
+typedef struct oi_byte_add_args {
+    size_t n;
+    const uint8_t *a, *r;
+    uint8_t *y;
+    bool a_signed;
+    const oi_byte_scaling *scaling; /* low and high are not used */
+} oi_byte_add_args;
+typedef void oi_byte_add_fn(const oi_byte_add_args *args);
+
 enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
 
 /*
@@ -335,6 +397,10 @@ typedef struct oi_kernels {
     oi_to_bytes_fn *to_bytes;
     oi_byte_floats_fn *byte_floats;
     oi_byte_tile_fn *byte_tile, *byte_tile_basic; /* with instructions beyond the level where the CPU has them; without */
+    oi_byte_panel_fn *byte_panel, *byte_panel_basic;
+    oi_byte_depthwise_fn *byte_depthwise, *byte_depthwise_basic;
+    oi_byte_add_fn *byte_add;
+    size_t byte_lanes; /* of 16 channels, in a block of byte_depthwise */
 } oi_kernels;
 
 /*

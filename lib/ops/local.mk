@@ -1,6 +1,9 @@
 # Sources of lib/ops, one a line: core_sources += lib/ops/x.c
 core_sources += lib/ops/activation.h
 core_sources += lib/ops/attr.c
+core_sources += lib/ops/op_bytes.c
+core_sources += lib/ops/op_conv_bytes.c
+core_sources += lib/ops/op_conv_bytes.h
 core_sources += lib/ops/contrib.c
 core_sources += lib/ops/contrib.h
 core_sources += lib/ops/contrib_activation.c

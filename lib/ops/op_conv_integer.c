@@ -1,7 +1,7 @@
 /* Convolutions of bytes: ConvInteger, QLinearConv. */
 #include "base/checked.h"
 #include "kernels/bytes.h"
-#include "ops/op_conv.h"
+#include "ops/op_conv_bytes.h"
 #include "ops/target.h"
 
 #include <string.h>
@@ -60,7 +60,7 @@ typedef struct {
     /* of QLinearConv: */
     const oi_tensor *w_scale;
     const int32_t *bias;
-    float factor; /* x_scale / y_scale */
+    float x_scale, y_scale;
     int32_t y_zero;
 } conv_job;
 
@@ -111,7 +111,7 @@ static oi_status convolve(void *arg, size_t index)
     int64_t pixels = oi_dims_count(w->nd, w->in), taps = oi_dims_count(w->nd, w->kernel), outs = oi_dims_count(w->nd, w->out);
     int64_t x0 = (n * job->groups + group) * job->channels * pixels, w0 = oc * job->channels * taps, at[OI_WINDOW_MAX] = {0};
     int32_t w_zero = job->w_zero ? byte_at(job->w_zero, pick(job->w_zero, oc)) : 0;
-    float factor = job->w_scale ? job->factor * ((const float *)job->w_scale->data)[pick(job->w_scale, oc)] : 0;
+    float factor = job->w_scale ? job->x_scale * ((const float *)job->w_scale->data)[pick(job->w_scale, oc)] / job->y_scale : 0;
     bool is_signed = job->y->dtype == ONNX_INFER_INT8;
     for (int64_t i = 0; i < outs; i++) {
         int32_t sum = sum_at(job, at, x0, w0, w_zero);
@@ -156,7 +156,8 @@ static oi_status read_scales(oi_eval *e, conv_job *job, oi_dtype *dtype)
         return oi_eval_bad_type(e, 8);
     job->y_zero = byte_at(zero, 0);
     job->bias = bias ? bias->data : NULL;
-    job->factor = scale[0] / scale[1];
+    job->x_scale = scale[0];
+    job->y_scale = scale[1];
     *dtype = zero->dtype;
     return ONNX_INFER_OK;
 }
@@ -265,7 +266,7 @@ typedef struct {
     const void *w_zero;
     const int32_t *bias;      /* of QLinearConv, as what follows */
     const float *w_scale;
-    float factor;
+    float x_scale, y_scale;
     int32_t y_zero;
     bool quantized, y_signed;
 } conv_data;
@@ -296,7 +297,7 @@ static void multiply_panel(const fast_state *f, const conv_data *d, const uint8_
             const size_t to = (image * f->out_channels + channel + t) * f->places + first;
             const int32_t *sum = block + t * OI_BYTES_COLUMNS;
             if (d->quantized) {
-                const float factor = d->factor * d->w_scale[f->w_scale_many ? channel + t : 0];
+                const float factor = d->x_scale * d->w_scale[f->w_scale_many ? channel + t : 0] / d->y_scale;
                 oi_bytes_requantize(n, sum, d->bias ? d->bias[channel + t] : 0, &factor, 0, d->y_zero, d->y_signed, (uint8_t *)r->out[0] + to);
             } else {
                 memcpy((int32_t *)r->out[0] + to, sum, n * sizeof *sum);
@@ -327,7 +328,8 @@ static oi_status run(const oi_run *r, uint32_t task)
     if (d.quantized) {
         d.y_signed = r->step->out[0].dtype == ONNX_INFER_INT8;
         d.y_zero = byte_of(d.y_signed, r->in[7], 0);
-        d.factor = *(const float *)r->in[1] / *(const float *)r->in[6];
+        d.x_scale = *(const float *)r->in[1];
+        d.y_scale = *(const float *)r->in[6];
         d.w_scale = r->in[4];
         d.bias = r->step->nin > 8 ? r->in[8] : NULL;
     }
@@ -465,5 +467,5 @@ const oi_op oi_op_ConvInteger = {
 };
 const oi_op oi_op_QLinearConv = {
     .name = "QLinearConv", .domain = "", .since = 10, .newest = 10, .min_in = 8, .max_in = 9, .min_out = 1, .max_out = 1, .attrs = attrs,
-    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval, .prepare = prepare,
+    .attr_size = sizeof(oi_conv_attr), .infer = infer, .eval = eval, .prepare = prepare, .lower = oi_qlinear_conv_lower,
 };

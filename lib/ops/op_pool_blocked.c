@@ -2,6 +2,7 @@
 #include "kernels/conv.h"
 #include "ops/eval_prepared.h"
 #include "ops/op_conv_blocked.h"
+#include "ops/op_conv_bytes.h"
 #include "ops/op_pool.h"
 #include "ops/rewrite.h"
 
@@ -138,6 +139,8 @@ oi_status oi_pool_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
     int32_t rank;
     int64_t in[OI_MAX_RANK];
     oi_window w = {0};
+    if (node.op == &oi_op_MaxPool && x->dtype != ONNX_INFER_FLOAT)
+        return oi_pool_bytes_lower(rw, id, target);
     if (x->dtype != ONNX_INFER_FLOAT || !oi_fact_dims(x, &rank, in) || rank < 3 || rank > 4 || oi_dims_count(rank, in) == 0 ||
         (node.nout > 1 && node.out[1] != OI_NONE))
         return ONNX_INFER_OK;

@@ -1,4 +1,5 @@
 /* Transpose, Expand and Tile: strided views made dense. */
+#include "kernels/conv_bytes.h"
 #include "ops/strided.h"
 
 #include <string.h>
@@ -70,10 +71,58 @@ static oi_status eval_transpose(oi_eval *e)
     return oi_strided_copy_tensor(e, &v, in, out);
 }
 
+/* Matrices of bytes. */
+typedef struct {
+    size_t rows, columns, chunk, chunks; /* of the input; columns of a task, tasks for a matrix */
+} matrix_state;
+
+enum { BYTES_PER_TASK = 1 << 16 };
+
+static oi_status run_matrix(const oi_run *r, uint32_t task)
+{
+    const matrix_state *s = r->step->state;
+    const size_t at = task / s->chunks * s->rows * s->columns, first = task % s->chunks * s->chunk, left = s->columns - first;
+    oi_bytes_transpose(s->rows, s->columns, first, left < s->chunk ? left : s->chunk, (const uint8_t *)r->in[0] + at, (uint8_t *)r->out[0] + at);
+    return ONNX_INFER_OK;
+}
+
+/* A stack of matrices of bytes with their last two axes exchanged; *done says whether it is one. */
+static oi_status prepare_matrix(oi_prepare *p, const oi_strided *view, bool *done)
+{
+    oi_strided v = *view;
+    oi_strided_simplify(&v);
+    const int32_t last = v.rank - 1;
+    *done = p->step->in[0].dtype != ONNX_INFER_STRING && oi_dtype_get(p->step->in[0].dtype)->bits == 8 && (v.rank == 2 || v.rank == 3) &&
+            oi_dims_count(v.rank, v.dim) > 0 && v.stride[last - 1] == 1 && v.stride[last] == v.dim[last - 1] &&
+            (v.rank == 2 || v.stride[0] == v.dim[1] * v.dim[2]);
+    if (!*done)
+        return ONNX_INFER_OK;
+    matrix_state *s = oi_arena_mem(p->arena, sizeof *s);
+    if (!s)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    *s = (matrix_state){.rows = (size_t)v.dim[last], .columns = (size_t)v.dim[last - 1]};
+    s->chunk = s->rows < BYTES_PER_TASK ? BYTES_PER_TASK / s->rows : 1;
+    s->chunk = s->chunk < s->columns ? s->chunk : s->columns;
+    s->chunks = (s->columns + s->chunk - 1) / s->chunk;
+    const size_t tasks = s->chunks * (v.rank == 3 ? (size_t)v.dim[0] : 1);
+    *done = tasks <= INT32_MAX;
+    if (!*done)
+        return ONNX_INFER_OK;
+    p->step->state = s;
+    p->step->run = run_matrix;
+    p->step->n_tasks = (uint32_t)tasks;
+    p->step->kernel = "transpose bytes";
+    return ONNX_INFER_OK;
+}
+
 static oi_status prepare_transpose(oi_prepare *p)
 {
     oi_strided v;
+    bool done;
     OI_TRY(transposed(p->step->attr, &p->step->in[0], &v));
+    OI_TRY(prepare_matrix(p, &v, &done));
+    if (done)
+        return ONNX_INFER_OK;
     return oi_strided_prepare(p, &v, "transpose");
 }
 

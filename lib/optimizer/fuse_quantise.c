@@ -35,7 +35,7 @@ oi_status oi_rule_quantise_pair(oi_rewrite *rw, oi_node_id id)
         oi_graph_fact(g, back.out[0])->dtype != ONNX_INFER_FLOAT || oi_attr_int(to, "precision", 0) > ONNX_INFER_FLOAT)
         return ONNX_INFER_OK;
     const oi_dtype code = oi_graph_fact(g, back.in[0])->dtype;
-    if (code != ONNX_INFER_UINT8 && code != ONNX_INFER_INT8)
+    if ((code != ONNX_INFER_UINT8 && code != ONNX_INFER_INT8) || oi_match_used_as_codes(g, back.in[0]))
         return ONNX_INFER_OK;
     char attrs[128];
     snprintf(attrs, sizeof attrs, "scale=%.9g, zero_point=%.9g, signed=%d", s[0], z[0], code == ONNX_INFER_INT8);

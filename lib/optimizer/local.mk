@@ -10,6 +10,7 @@ core_sources += lib/optimizer/pass_fold.c
 core_sources += lib/optimizer/pass_dead.c
 core_sources += lib/optimizer/pass_lower.c
 core_sources += lib/optimizer/match.c
+core_sources += lib/optimizer/match_bytes.c
 core_sources += lib/optimizer/match.h
 core_sources += lib/optimizer/rules.h
 core_sources += lib/optimizer/simplify_noop.c

@@ -78,3 +78,14 @@ oi_value_id oi_match_clip(const oi_graph *g, oi_value_id v, double low, double h
     inner = oi_match_with_scalar(g, v, "Max", low);
     return inner == OI_NONE ? OI_NONE : oi_match_with_scalar(g, inner, "Min", high);
 }
+
+bool oi_match_used_as_codes(const oi_graph *g, oi_value_id v)
+{
+    const oi_value *value = &g->value[v];
+    for (uint32_t i = 0; i < value->nuse; i++) {
+        const oi_op *op = g->node[value->use[i].node].op;
+        if (op->domain[0] || strcmp(op->name, "DequantizeLinear") != 0)
+            return true;
+    }
+    return value->is_output;
+}

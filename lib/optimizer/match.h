@@ -12,6 +12,8 @@ bool oi_match_uniform(const oi_graph *g, oi_value_id v, double *out);
 oi_value_id oi_match_with_scalar(const oi_graph *g, oi_value_id v, const char *op, double value);
 /* v = op(x, other), or op(other, x): x. OI_NONE: it is not. */
 oi_value_id oi_match_other(const oi_graph *g, oi_value_id v, const char *op, oi_value_id other);
+/* v, quantised, is an output or read otherwise than by DequantizeLinear. */
+bool oi_match_used_as_codes(const oi_graph *g, oi_value_id v);
 /* v = op(x): x. OI_NONE: it is not. */
 oi_value_id oi_match_unary(const oi_graph *g, oi_value_id v, const char *op);
 /* v = max(low, min(high, x)) in any spelling: x. OI_NONE: it is not. */

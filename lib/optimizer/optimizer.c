@@ -24,6 +24,18 @@ static oi_status declutter_hook(oi_rewrite *rw, oi_node_id id)
     return op->declutter ? op->declutter(rw, id) : ONNX_INFER_OK;
 }
 
+static oi_status lower_hook(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_op *op = rw->g->node[id].op;
+    return op->lower(rw, id, rw->target);
+}
+
+static oi_status lower_hook_of_bytes(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_node *n = &rw->g->node[id];
+    return oi_dtype_size(oi_graph_fact(rw->g, n->in[0])->dtype) == 1 ? lower_hook(rw, id) : ONNX_INFER_OK;
+}
+
 /* Tried in this order on each node. */
 static const oi_rule declutter_rules[] = {
     {"declutter", NULL, declutter_hook, OI_ROUNDS},
@@ -106,6 +118,18 @@ static const pass_entry declutter_passes[] = {
     {"dead code", oi_pass_dead, NULL, OI_EXACT},
 };
 
+/* Before quantised values are taken for floats. */
+static const oi_rule bytes_rules[] = {
+    {"quantised operator", "QuantizeLinear", oi_rule_quantised_operator, OI_ROUNDS},
+    {"quantised convolution", "QLinearConv", lower_hook, OI_EXACT},
+    {"quantised pool", "MaxPool", lower_hook_of_bytes, OI_EXACT},
+    {"transposed bytes", "Transpose", oi_rule_bytes_transposed, OI_EXACT},
+    {"transpose behind bytes", NULL, oi_rule_bytes_down, OI_EXACT},
+    {"views of bytes", NULL, oi_rule_bytes_views, OI_EXACT},
+    {"residual of bytes", "AddBytes", oi_rule_bytes_residual, OI_EXACT},
+};
+static const oi_rules bytes_ruleset = RULES(bytes_rules);
+
 /* While operators still have their standard form. */
 static const oi_rule prepare_rules[] = {
     {"taps in padding", "Conv", oi_rule_cut_taps, OI_EXACT},
@@ -138,6 +162,7 @@ static const oi_rule settled_rules[] = {
 static const oi_rules settled_ruleset = RULES(settled_rules);
 
 static const pass_entry lower_passes[] = {
+    {"bytes", NULL, &bytes_ruleset, OI_EXACT},
     {"prepare", NULL, &prepare_ruleset, OI_EXACT},
     {"lower", oi_pass_lower, NULL, OI_ROUNDS},
     {"layout", NULL, &oi_layout_rules, OI_EXACT},

@@ -128,6 +128,13 @@ static oi_status fold(oi_graph *g, oi_node_id id, oi_pass *p)
     return status == ONNX_INFER_E_OUT_OF_MEMORY ? status : ONNX_INFER_OK;
 }
 
+/* Matrices of bytes stay so until lowering knows what multiplies them. */
+static bool is_quantised_weight(const oi_graph *g, const oi_node *n)
+{
+    const oi_fact *f = n->nin ? oi_graph_fact(g, n->in[0]) : NULL;
+    return strcmp(n->op->name, "DequantizeLinear") == 0 && f && f->shape.rank > 1 && (f->dtype == ONNX_INFER_INT8 || f->dtype == ONNX_INFER_UINT8);
+}
+
 oi_status oi_pass_fold(oi_graph *g, oi_pass *p)
 {
     oi_node_id *order;
@@ -144,7 +151,7 @@ oi_status oi_pass_fold(oi_graph *g, oi_pass *p)
         }
         for (uint32_t k = 0; k < node->nsub; k++)
             OI_TRY(oi_pass_fold(node->sub[k].graph, p));
-        if (!inputs_constant(g, node))
+        if (!inputs_constant(g, node) || (!p->rewriter.target && is_quantised_weight(g, node)))
             continue;
         size_t more = growth(g, node);
         bool counted = more > FREE_BYTES;

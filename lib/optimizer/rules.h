@@ -67,6 +67,13 @@ oi_status oi_rule_cut_taps(oi_rewrite *rw, oi_node_id id);      /* Conv(x, W) ->
 oi_status oi_rule_quantise_pair(oi_rewrite *rw, oi_node_id id); /* DequantizeLinear(QuantizeLinear(x)) -> QuantizeDequantize(x) */
 oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id);     /* ... of what is quantised so already -> gone */
 
+/* match_bytes.c: quantised operators on integers; for lowering */
+oi_status oi_rule_quantised_operator(oi_rewrite *rw, oi_node_id id); /* QuantizeLinear(Conv(DequantizeLinear(x), ...)) -> ConvBytes(x) */
+oi_status oi_rule_bytes_transposed(oi_rewrite *rw, oi_node_id id);   /* Transpose(Transpose(x)) -> x, of bytes */
+oi_status oi_rule_bytes_down(oi_rewrite *rw, oi_node_id id);         /* AddBytes(Transpose(x), Transpose(y)) -> Transpose(AddBytes(x, y)) */
+oi_status oi_rule_bytes_views(oi_rewrite *rw, oi_node_id id);        /* Reshape(Reshape(x)) -> Reshape(x), of bytes */
+oi_status oi_rule_bytes_residual(oi_rewrite *rw, oi_node_id id);     /* AddBytes(ConvBytes(x), y) -> ConvBytes(x, y) */
+
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */
 oi_status oi_rule_hard_sigmoid_clip(oi_rewrite *rw, oi_node_id id); /* Clip(a x + b, 0, 1) -> HardSigmoid(x) */

@@ -51,6 +51,8 @@ void check_layout(kt *t);
 void check_pool(kt *t);
 void check_bytes(kt *t);
 void check_byte_floats(kt *t);
+void check_conv_bytes(kt *t);
+void check_byte_moves(kt *t);
 void check_nbits(kt *t);
 
 /* Prints speeds beside the measured peak; `filter` selects lines that contain it. */

@@ -103,6 +103,7 @@ static const struct {
     {"pool", check_pool, 100},    {"nbits", check_nbits, 60},          {"rotate", check_rotate, 60},
     {"bytes", check_bytes, 200},
     {"byte floats", check_byte_floats, 100},
+    {"conv_bytes", check_conv_bytes, 300}, {"byte_moves", check_byte_moves, 100},
 };
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* Every table of cases, one a line: its name, "_cases" left out. */
 CASES(attention)
 CASES(body)
+CASES(bytes)
 CASES(declutter)
 CASES(lower)
 CASES(pads)

@@ -7,6 +7,7 @@ check_suites += tests/optimizer/test_rules
 rule_cases = tests/optimizer/cases.h tests/optimizer/cases_list.h
 rule_cases += tests/optimizer/cases_attention.c
 rule_cases += tests/optimizer/cases_bodies.c
+rule_cases += tests/optimizer/cases_bytes.c
 rule_cases += tests/optimizer/cases_declutter.c
 rule_cases += tests/optimizer/cases_lower.c
 rule_cases += tests/optimizer/cases_pads.c

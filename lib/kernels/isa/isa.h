@@ -32,5 +32,17 @@ oi_rotate_fn OI_KNAME(rotate);
 oi_byte_tile_fn OI_KNAME(byte_tile), OI_KNAME(byte_tile_basic);
 oi_to_bytes_fn OI_KNAME(to_bytes);
 oi_byte_floats_fn OI_KNAME(byte_floats);
+oi_byte_panel_fn OI_KNAME(byte_panel), OI_KNAME(byte_panel_basic);
+oi_byte_depthwise_fn OI_KNAME(byte_depthwise), OI_KNAME(byte_depthwise_basic);
+oi_byte_add_fn OI_KNAME(byte_add);
+
+/* 128-bit parts of the vectors that byte_depthwise works on. */
+#if defined(OI_KERN_AVX512)
+#define OI_BYTE_LANES 4
+#elif defined(OI_KERN_AVX2)
+#define OI_BYTE_LANES 2
+#else
+#define OI_BYTE_LANES 1
+#endif
 
 #endif

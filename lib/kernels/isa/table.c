@@ -49,4 +49,10 @@ const oi_kernels OI_KNAME(kernels) = {
     .byte_tile_basic = OI_KNAME(byte_tile_basic),
     .to_bytes = OI_KNAME(to_bytes),
     .byte_floats = OI_KNAME(byte_floats),
+    .byte_panel = OI_KNAME(byte_panel),
+    .byte_panel_basic = OI_KNAME(byte_panel_basic),
+    .byte_depthwise = OI_KNAME(byte_depthwise),
+    .byte_depthwise_basic = OI_KNAME(byte_depthwise_basic),
+    .byte_add = OI_KNAME(byte_add),
+    .byte_lanes = OI_BYTE_LANES,
 };

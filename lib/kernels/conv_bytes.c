@@ -1,0 +1,413 @@
+/* conv_bytes.c - convolutions of bytes: packing of weights, rows of inputs side by side, and what a task does. */
+#include "kernels/conv_bytes.h"
+
+#include "base/checked.h"
+#include "kernels/bytes.h"
+
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum {
+    COLUMNS = OI_BYTES_COLUMNS,
+    BLOCK_BYTES = 192 << 10, /* of rows that a task works on, about */
+    BLOCK_ROWS = 96,         /* at most */
+    FEW_ROWS = 12,           /* at least, where there are as many */
+    TASK_PRODUCTS = 1 << 19, /* at least, where a block's panels are cut into tasks */
+    SPREAD = 16,             /* blocks that need no such cut */
+    MAX_TAPS = 256,          /* depthwise */
+};
+
+bool oi_conv_bytes_is_depthwise(size_t c, size_t oc, size_t groups)
+{
+    return groups > 1 && groups == c && c == oc;
+}
+
+static size_t divide(size_t a, size_t b) { return (a + b - 1) / b; }
+
+static size_t block_channels(const oi_conv_bytes_plan *p) { return 16 * p->kern->byte_lanes; }
+
+static oi_status plan_depthwise(oi_conv_bytes_plan *p)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    const size_t taps = s->kh * s->kw, block = block_channels(p), blocks = divide(s->c, block);
+    OI_FAIL_IF(taps > MAX_TAPS, ONNX_INFER_E_LIMIT, "a depthwise convolution of bytes with %zu taps", taps);
+    p->k = taps;
+    p->quads = divide(taps, 4);
+    p->terms = blocks * block;
+    p->packed = p->terms * (4 * p->quads + sizeof(int32_t));
+    size_t row = 0, reach = 0;
+    OI_FAIL_IF(!oi_mul_size(s->w, s->c, &row) || !oi_add_size(row, 64, &p->workspace) || !oi_mul_size(s->ow * s->c, 4 * p->quads, &reach),
+               ONNX_INFER_E_LIMIT, "a convolution is too large");
+    p->rows = reach < TASK_PRODUCTS ? TASK_PRODUCTS / (reach ? reach : 1) : 1;
+    p->rows = p->rows < s->oh ? p->rows : s->oh;
+    p->blocks = divide(s->oh, p->rows);
+    OI_FAIL_IF(!oi_mul_size(s->n, p->blocks, &p->n_tasks) || p->n_tasks > INT32_MAX, ONNX_INFER_E_LIMIT, "a convolution is too large");
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_conv_bytes_plan_init(oi_conv_bytes_plan *p, const oi_kernels *kern, const oi_conv_bytes_shape *s)
+{
+    size_t pixels, rows, size;
+    *p = (oi_conv_bytes_plan){.kern = kern, .shape = *s};
+    OI_FAIL_IF(!s->groups || !s->c || !s->oc || s->c % s->groups || s->oc % s->groups || (s->columns && s->groups > 1) || !s->kh || !s->kw || !s->sh || !s->sw || !s->dh || !s->dw,
+               ONNX_INFER_E_INVALID_MODEL, "a convolution of %zu channels to %zu in %zu groups", s->c, s->oc, s->groups);
+    OI_FAIL_IF(!oi_mul_size(s->n, s->oh, &pixels) || !oi_mul_size(pixels, s->ow, &pixels) || !oi_mul_size(pixels, s->oc, &size) ||
+                   !oi_mul_size(s->kh, s->kw, &size) || !oi_mul_size(size, s->c, &size) || size > INT32_MAX / 256 || pixels == 0,
+               ONNX_INFER_E_LIMIT, "a convolution is too large");
+    if (oi_conv_bytes_is_depthwise(s->c, s->oc, s->groups)) {
+        p->depthwise = true;
+        return plan_depthwise(p);
+    }
+    p->k = size / s->groups;
+    p->depth = oi_bytes_depth(p->k);
+    p->quads = p->depth / 4;
+    p->panels = divide(s->oc / s->groups, COLUMNS);
+    p->panel_size = oi_bytes_panel_size(p->k);
+    p->terms = s->groups * p->panels * COLUMNS;
+    OI_FAIL_IF(!oi_mul_size(s->groups * p->panels, p->panel_size, &p->packed), ONNX_INFER_E_LIMIT, "a convolution is too large");
+    p->direct = s->kh * s->kw == 1 && s->groups == 1 && s->sh == 1 && s->sw == 1 && !s->pt && !s->pl && s->h == s->oh && s->w == s->ow &&
+                s->c % 4 == 0 && !s->x_signed;
+    rows = BLOCK_BYTES / p->depth;
+    rows = rows < FEW_ROWS ? FEW_ROWS : rows > BLOCK_ROWS ? BLOCK_ROWS : rows;
+    p->blocks = divide(pixels, rows);
+    p->rows = divide(pixels, p->blocks);
+    p->blocks = divide(pixels, p->rows);
+    const size_t total = s->groups * p->panels, products = p->rows * p->k * COLUMNS, least = divide(TASK_PRODUCTS, products);
+    p->chunk = divide(total, divide(SPREAD, p->blocks));
+    p->chunk = p->chunk < least ? least : p->chunk;
+    p->chunk = p->chunk < total ? p->chunk : total;
+    p->chunks = divide(total, p->chunk);
+    p->workspace = p->direct ? 0 : p->rows * p->depth;
+    OI_FAIL_IF(!oi_mul_size(p->blocks, p->chunks, &p->n_tasks) || p->n_tasks > INT32_MAX, ONNX_INFER_E_LIMIT, "a convolution is too large");
+    return ONNX_INFER_OK;
+}
+
+/* --- weights --- */
+
+/* Where a channel's terms lie. */
+static size_t place_of(const oi_conv_bytes_plan *p, size_t channel)
+{
+    const size_t lanes = p->kern->byte_lanes;
+    if (p->depthwise) {
+        const size_t in = channel % (16 * lanes);
+        return channel - in + in % 16 / 4 * 4 * lanes + in / 16 * 4 + in % 4;
+    }
+    const size_t each = p->shape.oc / p->shape.groups;
+    return channel / each * p->panels * COLUMNS + channel % each;
+}
+
+static void pack_depthwise(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_t flip, uint8_t *packed)
+{
+    const size_t block = block_channels(p);
+    int32_t *sums = (int32_t *)(void *)(packed + p->terms * 4 * p->quads);
+    memset(packed, 0, p->packed);
+    for (size_t c = 0; c < p->shape.c; c++) {
+        const size_t place = place_of(p, c);
+        uint8_t *to = packed + place / block * block * 4 * p->quads + place % block * 4;
+        for (size_t t = 0; t < p->k; t++) {
+            const uint8_t v = w[c * p->k + t] ^ flip;
+            to[t / 4 * block * 4 + t % 4] = v;
+            sums[place] += (int8_t)v;
+        }
+    }
+}
+
+/* Column `j` of a panel from one output channel's weights: [channels][taps] become taps by channels. */
+static int32_t pack_column(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_t flip, uint8_t *column)
+{
+    const size_t taps = p->shape.kh * p->shape.kw, channels = p->k / taps;
+    const uint32_t flips = flip * 0x01010101u;
+    int32_t sum = 0;
+    if (channels % 4) {
+        for (size_t t = 0, k = 0; t < taps; t++) {
+            for (size_t c = 0; c < channels; c++, k++) {
+                const uint8_t v = w[c * taps + t] ^ flip;
+                column[k / 4 * 4 * COLUMNS + k % 4] = v;
+                sum += (int8_t)v;
+            }
+        }
+        return sum;
+    }
+    for (size_t c = 0; c < channels; c += 4) {
+        for (size_t t = 0; t < taps; t++) {
+            const uint8_t *from = w + c * taps + t;
+            uint8_t four[4] = {from[0], from[taps], from[2 * taps], from[3 * taps]};
+            uint32_t v;
+            memcpy(&v, four, sizeof v);
+            v ^= flips;
+            memcpy(four, &v, sizeof v);
+            memcpy(column + (t * channels + c) * COLUMNS, &v, sizeof v);
+            sum += (int8_t)four[0] + (int8_t)four[1] + (int8_t)four[2] + (int8_t)four[3];
+        }
+    }
+    return sum;
+}
+
+void oi_conv_bytes_pack(const oi_conv_bytes_plan *p, const void *weights, uint8_t *packed)
+{
+    const uint8_t *w = weights, flip = p->shape.w_signed ? 0 : 0x80;
+    const size_t each = p->shape.oc / p->shape.groups;
+    if (p->depthwise) {
+        pack_depthwise(p, w, flip, packed);
+        return;
+    }
+    if (p->shape.columns) {
+        oi_bytes_pack(p->k, p->shape.oc, w, p->shape.oc, p->shape.w_signed, packed);
+        return;
+    }
+    for (size_t i = 0; i < p->shape.groups * p->panels; i++, packed += p->panel_size) {
+        const size_t first = i % p->panels * COLUMNS, left = each - first, n = left < COLUMNS ? left : COLUMNS;
+        int32_t sums[COLUMNS] = {0};
+        if (n < COLUMNS || p->k % 4)
+            memset(packed, 0, p->panel_size);
+        for (size_t j = 0; j < n; j++)
+            sums[j] = pack_column(p, w + (i / p->panels * each + first + j) * p->k, flip, packed + 4 * j);
+        memcpy(packed + p->depth * COLUMNS, sums, sizeof sums);
+    }
+}
+
+void oi_conv_bytes_fill(const oi_conv_bytes_plan *p, const uint8_t *packed, int32_t x_zero, const int32_t *bias, const int32_t *w_zero,
+                        const float *factor, bool factor_many, oi_conv_bytes_terms *terms)
+{
+    const uint32_t za = (uint32_t)(x_zero + (p->shape.x_signed ? 128 : 0));
+    memset(terms->bias, 0, p->terms * sizeof *terms->bias);
+    memset(terms->b_zero, 0, p->terms * sizeof *terms->b_zero);
+    memset(terms->factor, 0, p->terms * sizeof *terms->factor);
+    terms->has_zero = false;
+    for (size_t o = 0; o < p->shape.oc; o++) {
+        const size_t place = place_of(p, o);
+        const uint8_t *at = p->depthwise ? packed + p->terms * 4 * p->quads + place * sizeof(int32_t)
+                                         : packed + place / COLUMNS * p->panel_size + p->depth * COLUMNS + place % COLUMNS * sizeof(int32_t);
+        int32_t sum;
+        memcpy(&sum, at, sizeof sum);
+        terms->bias[place] = (int32_t)((uint32_t)(bias ? bias[o] : 0) - za * (uint32_t)sum);
+        terms->b_zero[place] = (w_zero ? w_zero[o] : 0) - (p->shape.w_signed ? 0 : 128);
+        terms->factor[place] = factor[factor_many ? o : 0];
+        terms->has_zero = terms->has_zero || terms->b_zero[place];
+    }
+}
+
+/* --- runs --- */
+
+static inline void copy(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
+{
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 <= n; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    }
+}
+
+/* What one output pixel reads of a group's channels, tap by tap. */
+static void gather_row(const oi_conv_bytes_plan *p, const uint8_t *image, size_t group, size_t oy, size_t ox, uint8_t zero, uint8_t *to)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    const size_t channels = s->c / s->groups;
+    const ptrdiff_t y0 = (ptrdiff_t)(oy * s->sh) - (ptrdiff_t)s->pt, x0 = (ptrdiff_t)(ox * s->sw) - (ptrdiff_t)s->pl;
+    const bool whole = s->groups == 1 && s->dw == 1;
+    for (size_t ky = 0; ky < s->kh; ky++) {
+        const ptrdiff_t y = y0 + (ptrdiff_t)(ky * s->dh);
+        const uint8_t *row = image + (size_t)(y < 0 ? 0 : y) * s->w * s->c + group * channels;
+        if (y < 0 || y >= (ptrdiff_t)s->h) {
+            memset(to, zero, s->kw * channels);
+            to += s->kw * channels;
+        } else if (whole && x0 >= 0 && x0 + (ptrdiff_t)s->kw <= (ptrdiff_t)s->w) {
+            copy(to, row + (size_t)x0 * s->c, s->kw * s->c);
+            to += s->kw * s->c;
+        } else {
+            for (size_t kx = 0; kx < s->kw; kx++, to += channels) {
+                const ptrdiff_t x = x0 + (ptrdiff_t)(kx * s->dw);
+                if (x < 0 || x >= (ptrdiff_t)s->w)
+                    memset(to, zero, channels);
+                else
+                    copy(to, row + (size_t)x * s->c, channels);
+            }
+        }
+    }
+    for (size_t i = p->k; i < p->depth; i++)
+        *to++ = 0;
+}
+
+static void gather(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a, size_t group, size_t first, size_t rows, uint8_t *to)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    size_t ox = first % s->ow, oy = first / s->ow % s->oh, n = first / s->ow / s->oh;
+    for (size_t r = 0; r < rows; r++) {
+        gather_row(p, a->x + n * s->h * s->w * s->c, group, oy, ox, (uint8_t)a->x_zero, to + r * p->depth);
+        if (++ox == s->ow) {
+            ox = 0;
+            if (++oy == s->oh)
+                oy = 0, n++;
+        }
+    }
+    for (size_t i = 0; s->x_signed && i < rows * p->depth; i += 4) {
+        uint32_t v;
+        memcpy(&v, to + i, sizeof v);
+        v ^= 0x80808080u;
+        memcpy(to + i, &v, sizeof v);
+    }
+}
+
+static void sum_rows(const oi_conv_bytes_plan *p, int32_t x_zero, const uint8_t *rows, size_t stride, size_t n, int32_t *term)
+{
+    const uint32_t za = (uint32_t)(x_zero + (p->shape.x_signed ? 128 : 0));
+    for (size_t r = 0; r < n; r++, rows += stride) {
+        uint32_t sum = 0;
+        for (size_t i = 0; i < p->k; i++)
+            sum += rows[i];
+        term[r] = (int32_t)((uint32_t)p->k * za - sum);
+    }
+}
+
+static void run_panels(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a, size_t task, uint8_t *workspace)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    const size_t total = s->groups * p->panels, each = s->oc / s->groups, pixels = s->n * s->oh * s->ow;
+    const size_t first = task / p->chunks * p->rows, rows = pixels - first < p->rows ? pixels - first : p->rows;
+    const size_t from = task % p->chunks * p->chunk, end = total - from < p->chunk ? total : from + p->chunk;
+    int32_t row_term[BLOCK_ROWS];
+    for (size_t i = from, group = SIZE_MAX; i < end && !oi_stopped(a->stop); i++) {
+        const uint8_t *rows_at = p->direct ? a->x + first * s->c : workspace;
+        const size_t stride = p->direct ? s->c : p->depth;
+        if (group != i / p->panels) {
+            group = i / p->panels;
+            if (!p->direct)
+                gather(p, a, group, first, rows, workspace);
+            if (a->terms->has_zero)
+                sum_rows(p, a->x_zero, rows_at, stride, rows, row_term);
+        }
+        const size_t column = i % p->panels * COLUMNS, left = each - column, to = first * s->oc + group * each + column;
+        const oi_byte_panel_args args = {
+            .rows = rows, .quads = p->quads, .columns = left < COLUMNS ? left : COLUMNS, .a = rows_at, .a_stride = stride,
+            .b = (const int8_t *)a->packed + i * p->panel_size, .bias = a->terms->bias + i * COLUMNS, .factor = a->terms->factor + i * COLUMNS,
+            .b_zero = a->terms->has_zero ? a->terms->b_zero + i * COLUMNS : NULL, .row_term = row_term, .scaling = a->scaling,
+            .residual = a->residual ? a->residual + to : NULL, .residual_stride = s->oc, .y = a->y + to, .y_stride = s->oc};
+        p->kern->byte_panel(&args);
+    }
+}
+
+/* The pixels [from, end) of one output row, all of whose taps are in the image or all in one column of pads. */
+static void run_pixels(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a, const uint8_t *image, size_t oy, size_t from, size_t end,
+                       const uint8_t *zeros, uint8_t *y)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    const uint8_t *tap[MAX_TAPS + 4];
+    size_t t = 0;
+    for (size_t ky = 0; ky < s->kh; ky++) {
+        const ptrdiff_t iy = (ptrdiff_t)(oy * s->sh + ky * s->dh) - (ptrdiff_t)s->pt;
+        const uint8_t *row = iy < 0 || iy >= (ptrdiff_t)s->h ? zeros : image + (size_t)iy * s->w * s->c;
+        for (size_t kx = 0; kx < s->kw; kx++) {
+            const ptrdiff_t ix = (ptrdiff_t)(from * s->sw + kx * s->dw) - (ptrdiff_t)s->pl;
+            tap[t++] = ix < 0 || ix >= (ptrdiff_t)s->w ? zeros : row + (size_t)ix * s->c;
+        }
+    }
+    for (; t < 4 * p->quads; t++)
+        tap[t] = tap[0];
+    const oi_byte_depthwise_args args = {
+        .pixels = end - from, .step = s->sw * s->c, .y_step = s->c, .channels = s->c, .quads = p->quads, .tap = tap,
+        .flip = s->x_signed ? 0x80 : 0, .weights = (const int8_t *)a->packed, .bias = a->terms->bias, .factor = a->terms->factor,
+        .scaling = a->scaling, .y = y + from * s->c};
+    p->kern->byte_depthwise(&args);
+}
+
+static void run_depthwise(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a, size_t task, uint8_t *zeros)
+{
+    const oi_conv_bytes_shape *s = &p->shape;
+    const size_t n = task / p->blocks, first = task % p->blocks * p->rows, end = s->oh - first < p->rows ? s->oh : first + p->rows;
+    const uint8_t *image = a->x + n * s->h * s->w * s->c;
+    const size_t reach = (s->kw - 1) * s->dw;
+    /* outputs whose taps all lie in the image's columns: [left, right) */
+    size_t left = (s->pl + s->sw - 1) / s->sw, right = s->w + s->pl > reach ? (s->w + s->pl - reach - 1) / s->sw + 1 : 0;
+    left = left < s->ow ? left : s->ow;
+    right = right < left ? left : right < s->ow ? right : s->ow;
+    memset(zeros, (uint8_t)a->x_zero, s->w * s->c);
+    for (size_t oy = first; oy < end && !oi_stopped(a->stop); oy++) {
+        uint8_t *y = a->y + (n * s->oh + oy) * s->ow * s->c;
+        for (size_t x = 0; x < left; x++)
+            run_pixels(p, a, image, oy, x, x + 1, zeros, y);
+        if (right > left)
+            run_pixels(p, a, image, oy, left, right, zeros, y);
+        for (size_t x = right; x < s->ow; x++)
+            run_pixels(p, a, image, oy, x, x + 1, zeros, y);
+    }
+}
+
+void oi_conv_bytes_run(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a, size_t task, void *workspace)
+{
+    if (p->depthwise)
+        run_depthwise(p, a, task, workspace);
+    else
+        run_panels(p, a, task, workspace);
+}
+
+/* --- transposition --- */
+
+#ifdef __SSE2__
+/* 16 columns of up to 16 rows: column i of them in v[i]. */
+static void transpose_16(size_t rows, const uint8_t *src, size_t stride, __m128i *v)
+{
+    __m128i w[16];
+    for (size_t i = 0; i < 16; i++)
+        v[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 8; i++) {
+            w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
+            w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
+        }
+        for (size_t i = 0; i < 8; i++) {
+            v[2 * i] = _mm_unpacklo_epi8(w[i], w[i + 8]);
+            v[2 * i + 1] = _mm_unpackhi_epi8(w[i], w[i + 8]);
+        }
+    }
+}
+
+/* Whole blocks of 16 columns; how many columns that are. Where there are few rows, what is stored too much is overwritten by
+ * the next column: the last columns are left to the caller. */
+static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    size_t done = 0;
+    for (; count - done >= 32; done += 16) {
+        for (size_t r = 0; r < rows; r += 16) {
+            const size_t some = rows - r < 16 ? rows - r : 16;
+            uint8_t *to = dst + (first + done) * rows + r;
+            __m128i v[16];
+            transpose_16(some, src + r * columns + first + done, columns, v);
+            for (size_t i = 0; i < 16; i++, to += rows) {
+                if (some == 16 || rows < 16) {
+                    _mm_storeu_si128((__m128i *)(void *)to, v[i]);
+                } else {
+                    uint8_t part[16];
+                    _mm_storeu_si128((__m128i *)(void *)part, v[i]);
+                    memcpy(to, part, some);
+                }
+            }
+        }
+    }
+    return done;
+}
+#else
+static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    (void)rows, (void)columns, (void)first, (void)count, (void)src, (void)dst;
+    return 0;
+}
+#endif
+
+void oi_bytes_transpose(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    for (size_t c = first + transpose_blocks(rows, columns, first, count, src, dst); c < first + count; c++) {
+        for (size_t r = 0; r < rows; r++)
+            dst[c * rows + r] = src[r * columns + c];
+    }
+}
