@@ -121,15 +121,13 @@ static oi_status print_profile(tool_session *s, bool json)
     return status;
 }
 
-/* Bytes of the arenas of all graphs that were run, and the most that is in use of the outermost one's at one step. */
-static oi_status arena_of(const tool_session *s, uint64_t *arena, size_t *live)
+/* Bytes of the arenas of all graphs that were run, and the most that is in use of them at one step. */
+static oi_status arena_of(const tool_session *s, uint64_t *arena, uint64_t *live)
 {
     onnx_infer_memory used = {.struct_size = sizeof used};
     OI_TRY(onnx_infer_context_memory(s->context, &used));
-    oi_plan *p = oi_program_last_plan(s->plan->program);
     *arena = used.arena_peak;
-    *live = p ? p->live_bytes : 0;
-    oi_plan_release(p);
+    *live = oi_frame_live(s->context->frame);
     return ONNX_INFER_OK;
 }
 
@@ -141,13 +139,12 @@ static oi_status bench(const tool_args *args, tool_session *s, times *t)
     getrusage(RUSAGE_SELF, &used);
     double rss = (double)used.ru_maxrss / 1024;
     double p50 = percentile(t, 0.5), p90 = percentile(t, 0.9), p99 = percentile(t, 0.99);
-    uint64_t arena;
-    size_t live;
+    uint64_t arena, live;
     OI_TRY(arena_of(s, &arena, &live));
     if (args->json)
         printf("{\"load_ms\":%.3f,\"first_ms\":%.3f,\"min_ms\":%.4f,\"p50_ms\":%.4f,\"p90_ms\":%.4f,\"p99_"
-               "ms\":%.4f,\"runs\":%zu,\"peak_rss_mb\":%.1f,\"arena_bytes\":%llu,\"live_bytes\":%zu",
-               s->load_ms, t->first_ms, t->ms[0], p50, p90, p99, t->n, rss, (unsigned long long)arena, live);
+               "ms\":%.4f,\"runs\":%zu,\"peak_rss_mb\":%.1f,\"arena_bytes\":%llu,\"live_bytes\":%llu",
+               s->load_ms, t->first_ms, t->ms[0], p50, p90, p99, t->n, rss, (unsigned long long)arena, (unsigned long long)live);
     else
         printf("load %.1f ms, first run %.2f ms, %zu runs: p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, best %.3f "
                "ms; peak RSS %.1f MB\n",

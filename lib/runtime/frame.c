@@ -141,6 +141,23 @@ void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak)
     }
 }
 
+uint64_t oi_frame_live(const oi_frame *f)
+{
+    uint64_t most = 0;
+    for (int i = 0; i < OI_FRAME_STATES; i++) {
+        const oi_state *s = f->state[i];
+        if (s && s->plan->live_bytes > most)
+            most = s->plan->live_bytes;
+        for (uint32_t k = 0; s && k < s->plan->nstep; k++) {
+            for (uint32_t j = 0; s->child[k] && j < s->plan->step[k].step.node->nsub; j++) {
+                const uint64_t live = s->child[k][j] ? s->plan->step[k].live + oi_frame_live(s->child[k][j]) : 0;
+                most = live > most ? live : most;
+            }
+        }
+    }
+    return most;
+}
+
 static oi_status check_run(void *user)
 {
     return oi_run_check(user);

@@ -41,5 +41,7 @@ oi_status oi_frame_turns(oi_frame *f, oi_run_state *run, size_t nin, const oi_ar
 void oi_frame_trim(oi_frame *f);
 /* Adds what the frame's own memory and that of the graphs inside take; shared memory is left out. */
 void oi_frame_memory(const oi_frame *f, uint64_t *now, uint64_t *peak);
+/* The most bytes in use at one step of a plan that the frame has run, in its arena and those of the graphs inside. */
+uint64_t oi_frame_live(const oi_frame *f);
 
 #endif

@@ -136,6 +136,21 @@ static size_t most_alive(const entry *start, entry *end, size_t n)
     return most;
 }
 
+void oi_memplan_live(const oi_mem_item *item, size_t n, uint32_t nstep, size_t *live)
+{
+    size_t now = 0;
+    memset(live, 0, nstep * sizeof *live);
+    for (size_t i = 0; i < n; i++) { /* what begins less what has ended, which wraps */
+        const size_t padded = (item[i].bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN + OI_ALIGN;
+        if (item[i].first < nstep)
+            live[item[i].first] += padded;
+        if (item[i].last < nstep - 1)
+            live[item[i].last + 1] -= padded;
+    }
+    for (uint32_t s = 0; s < nstep; s++)
+        live[s] = now += live[s];
+}
+
 static oi_status describe(entry *todo, oi_mem_item *item, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -20,4 +20,7 @@ typedef struct {
  * more than `live`. Fails for want of memory or where sizes overflow (ONNX_INFER_E_LIMIT). */
 oi_status oi_memplan(const oi_alloc *a, oi_mem_item *item, size_t n, oi_mem_need *need);
 
+/* live[i]: what is in use at step i < nstep, counted as above. The items have been planned. */
+void oi_memplan_live(const oi_mem_item *item, size_t n, uint32_t nstep, size_t *live);
+
 #endif

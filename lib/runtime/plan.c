@@ -413,6 +413,25 @@ static oi_status check_total(const builder *b)
     return ONNX_INFER_OK;
 }
 
+/* What steps with subgraphs add theirs to. */
+static oi_status note_live(const builder *b)
+{
+    oi_plan *p = b->plan;
+    bool any = false;
+    for (uint32_t s = 0; s < p->nstep; s++)
+        any = any || p->step[s].sub;
+    if (!any)
+        return ONNX_INFER_OK;
+    size_t *live = oi_alloc_array(&p->engine->alloc, p->nstep, sizeof *live);
+    if (!live)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_memplan_live(b->item, b->nitem, p->nstep, live);
+    for (uint32_t s = 0; s < p->nstep; s++)
+        p->step[s].live = p->step[s].sub ? live[s] : 0;
+    oi_free_mem(&p->engine->alloc, live);
+    return ONNX_INFER_OK;
+}
+
 static oi_status plan_memory(builder *b)
 {
     oi_plan *p = b->plan;
@@ -456,7 +475,7 @@ static oi_status plan_memory(builder *b)
             ps->thread_workspace_at = b->item[work[2 * s + 1]].offset;
     }
     oi_free_mem(a, work);
-    return st;
+    return st == ONNX_INFER_OK ? note_live(b) : st;
 }
 
 static void place_values(builder *b)

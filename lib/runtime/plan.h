@@ -31,6 +31,7 @@ typedef struct {
     void *kernel;            /* of op->open */
     size_t workspace_at, thread_workspace_at, thread_stride; /* in the arena */
     uint64_t bytes;          /* of inputs and outputs, where known */
+    size_t live;             /* bytes of the arena in use while it runs; only of steps with subgraphs */
     bool alone;              /* too little work to wake other threads for */
 } oi_plan_step;
 

@@ -57,6 +57,11 @@ START_TEST(random_lifetimes)
     ck_assert(is_sound(item, n, need.total));
     ck_assert_uint_eq(need.live, most_alive(item, n));
     ck_assert_uint_le(need.total, need.live * 5 / 4);
+    size_t live[120], most = 0;
+    oi_memplan_live(item, n, 120, live);
+    for (uint32_t s = 0; s < 120; s++)
+        most = live[s] > most ? live[s] : most;
+    ck_assert_uint_eq(need.live, most);
     free(item);
 }
 END_TEST
