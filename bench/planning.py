@@ -2,7 +2,8 @@
 
 Time: from the file to the first answer, less the median run (so that shapes which are planned at the first run count),
 on one thread, the least of several rounds taken in turns. Memory: the arena of onnx_infer, the most that is alive in it at
-once (no plan can do with less), and the most that ONNX Runtime's arena had in use beyond what it held before the run.
+once (no plan can do with less), and the most that ONNX Runtime's arena had in use beyond what it held before the run. Inputs and
+outputs are the caller's on both sides.
 """
 import argparse
 import ctypes
@@ -66,21 +67,27 @@ class Peer:
         self.function("ReleaseAllocator")(allocator)
         return answer
 
+    def value(self, array):
+        """The array as a value of ONNX Runtime; None where it is no tensor of numbers."""
+        if not isinstance(array, np.ndarray) or array.dtype == object:
+            return None
+        self.keep.append(array)
+        return self.make("CreateTensorWithDataAsOrtValue", self.memory, P(array.ctypes.data), ctypes.c_size_t(array.nbytes),
+                         (ctypes.c_int64 * array.ndim)(*array.shape), ctypes.c_size_t(array.ndim),
+                         helper.np_dtype_to_tensor_dtype(array.dtype))
+
     def arena(self, model, inputs, outputs):
-        """Bytes in use at most during two runs, beyond those of the session."""
+        """Bytes in use at most during two runs, beyond those of the session. The outputs (by name: what to write into) are
+        not in it, as they are not in the arena of onnx_infer."""
         session = self.make("CreateSession", self.environment, str(model.path).encode(), self.options)
         values, names = (P * len(inputs))(), (ctypes.c_char_p * len(inputs))()
         for k, (port, array) in enumerate(zip(model.inputs, inputs, strict=True)):
-            array = np.ascontiguousarray(array)
-            self.keep.append(array)
             names[k] = port["name"].encode()
-            values[k] = self.make("CreateTensorWithDataAsOrtValue", self.memory, P(array.ctypes.data), ctypes.c_size_t(array.nbytes),
-                                  (ctypes.c_int64 * array.ndim)(*array.shape), ctypes.c_size_t(array.ndim),
-                                  helper.np_dtype_to_tensor_dtype(array.dtype))
+            values[k] = self.value(np.ascontiguousarray(array))
         wanted = (ctypes.c_char_p * len(outputs))(*[name.encode() for name in outputs])
         before = self.stats(session)[0]
         for _ in range(2):
-            results = (P * len(outputs))()
+            results = (P * len(outputs))(*[self.value(array) for array in outputs.values()])
             self.call("Run", session, None, names, values, ctypes.c_size_t(len(inputs)), wanted, ctypes.c_size_t(len(outputs)), results)
             for value in results:
                 self.function("ReleaseValue")(P(value))
@@ -92,7 +99,7 @@ class Peer:
 
 
 def start_theirs(model, feed):
-    """Milliseconds to the first answer less a median run, and the outputs' names."""
+    """Milliseconds to the first answer less a median run, and the outputs by name."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -100,13 +107,13 @@ def start_theirs(model, feed):
     options.log_severity_level = 4
     begun = time.perf_counter()
     session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
-    session.run(None, feed)
+    outputs = session.run(None, feed)
     first, runs = time.perf_counter() - begun, []
     for _ in range(3):
         begun = time.perf_counter()
         session.run(None, feed)
         runs.append(time.perf_counter() - begun)
-    return max(first - statistics.median(runs), 0) * 1e3, [port.name for port in session.get_outputs()]
+    return max(first - statistics.median(runs), 0) * 1e3, dict(zip((port.name for port in session.get_outputs()), outputs, strict=True))
 
 
 def start_ours(model, arguments):
