@@ -63,16 +63,22 @@ static void step_plain(const rnn_state *s, float *z, float *h)
     s->kernels->unary[OI_UNARY_TANH](n, z, h, 0, 0);
 }
 
+/* y *= x */
+static void multiply_in(const oi_kernels *kernels, size_t n, const float *x, float *y)
+{
+    kernels->binary[OI_BINARY_MUL](&(oi_binary_args){.rows = 1, .n = n, .a = y, .b = x, .y = y});
+}
+
 void oi_rnn_lstm_gates(const oi_kernels *kernels, size_t batch, size_t hidden, float *z, size_t ldz, float *h, float *c)
 {
     for (size_t b = 0; b < batch; b++, z += ldz, h += hidden, c += hidden) {
         kernels->unary[OI_UNARY_SIGMOID](3 * hidden, z, z, 0, 0);
         kernels->unary[OI_UNARY_TANH](hidden, z + 3 * hidden, z + 3 * hidden, 0, 0);
-        for (size_t i = 0; i < hidden; i++)
-            c[i] = z[2 * hidden + i] * c[i] + z[i] * z[3 * hidden + i];
+        multiply_in(kernels, hidden, z + 2 * hidden, c);
+        multiply_in(kernels, hidden, z + 3 * hidden, z);
+        kernels->binary[OI_BINARY_ADD](&(oi_binary_args){.rows = 1, .n = hidden, .a = c, .b = z, .y = c});
         kernels->unary[OI_UNARY_TANH](hidden, c, h, 0, 0);
-        for (size_t i = 0; i < hidden; i++)
-            h[i] *= z[hidden + i];
+        multiply_in(kernels, hidden, z + hidden, h);
     }
 }
 

@@ -31,10 +31,7 @@ int32_t OI_KNAME(to_bytes)(size_t n, const float *restrict x, float scale, float
 void OI_KNAME(byte_floats)(const oi_byte_floats_args *t)
 {
     const int32_t *restrict c = t->c, *restrict sums = t->sums, *restrict b_zero = t->b_zero;
-    const float *restrict scale = t->scale, *restrict add = t->add;
-    float *restrict y = t->y;
     const uint32_t a_zero = (uint32_t)t->a_zero, shared = (uint32_t)t->shared;
-    const float factor = t->factor;
     uint32_t v[COLUMNS];
     for (size_t j = 0; j < COLUMNS; j++) /* unsigned arithmetic: it wraps */
         v[j] = (uint32_t)c[j] - a_zero * (uint32_t)sums[j];
@@ -42,6 +39,10 @@ void OI_KNAME(byte_floats)(const oi_byte_floats_args *t)
         for (size_t j = 0; j < COLUMNS; j++)
             v[j] += (uint32_t)b_zero[j] * shared;
     }
+    float sum[COLUMNS];
     for (size_t j = 0; j < COLUMNS; j++)
-        y[j] = (float)(int32_t)v[j] * (factor * scale[j]) + add[j];
+        sum[j] = (float)(int32_t)v[j];
+    const vf factor = v_set1(t->factor);
+    for (size_t j = 0; j < COLUMNS; j += VL)
+        v_store(t->y + j, v_add(v_mul(v_load(sum + j), v_mul(factor, v_load(t->scale + j))), v_load(t->add + j)));
 }
