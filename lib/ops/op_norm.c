@@ -7,12 +7,13 @@
 #include <string.h>
 
 typedef struct {
-    int64_t axis, stash_type, num_groups;
+    int64_t axis, stash_type, num_groups, rms;
     float epsilon;
     oi_ints axes;
 } norm_attr;
 
 extern const oi_op oi_op_GroupNormalization, oi_op_InstanceNormalization, oi_op_LayerNormalization, oi_op_RMSNormalization;
+extern const oi_op oi_op_oi_NormOfSum;
 
 /* --- infer --- */
 
@@ -30,6 +31,13 @@ static oi_status infer_layer(oi_infer *x)
         s.dim[i] = 1;
     for (uint32_t i = 1; i < x->nout; i++)
         oi_infer_set(x, i, (oi_dtype)a->stash_type, s.rank, s.dim);
+    return ONNX_INFER_OK;
+}
+
+static oi_status infer_sum(oi_infer *x)
+{
+    for (uint32_t i = 0; i < x->nout; i++)
+        oi_infer_set_same(x, i, 0);
     return ONNX_INFER_OK;
 }
 
@@ -58,29 +66,38 @@ static oi_status broadcast_values(oi_eval *e, uint32_t in, const oi_tensor *x, c
     return ONNX_INFER_OK;
 }
 
+/* y (output 0) of x, with scale and bias from inputs `scale` and the one behind it; `m` keeps the statistics. */
+static oi_status eval_rows(oi_eval *e, const oi_tensor *x, bool rms, uint32_t scale, oi_normalize *m)
+{
+    const norm_attr *a = e->attr;
+    bool reduced[OI_MAX_RANK];
+    oi_tensor *y;
+    int64_t axis = a->axis < 0 ? a->axis + x->rank : a->axis;
+    OI_FAIL_IF(axis < 0 || axis >= x->rank, ONNX_INFER_E_INVALID_MODEL, "%s: axis %lld is out of range for rank %d", e->op->name,
+               (long long)a->axis, (int)x->rank);
+    for (int32_t i = 0; i < x->rank; i++)
+        reduced[i] = i >= axis;
+    OI_TRY(oi_normalize_view(e, m, x->rank, x->dim, reduced));
+    OI_TRY(oi_normalize_stats(m, x, rms));
+    oi_normalize_invert(m, a->epsilon);
+    OI_TRY(broadcast_values(e, scale, x, &m->scale, m->scale_stride));
+    OI_TRY(broadcast_values(e, scale + 1, x, &m->bias, m->bias_stride));
+    OI_TRY(oi_eval_out(e, 0, x->dtype, x->rank, x->dim, &y));
+    return oi_normalize_apply(m, x, y);
+}
+
 static oi_status eval_layer(oi_eval *e)
 {
     const norm_attr *a = e->attr;
     const oi_tensor *x = oi_eval_in(e, 0);
-    bool rms = e->op == &oi_op_RMSNormalization, reduced[OI_MAX_RANK];
     if (!x)
         return oi_eval_bad_type(e, 0);
-    int64_t axis = a->axis < 0 ? a->axis + x->rank : a->axis, dims[OI_MAX_RANK];
-    OI_FAIL_IF(axis < 0 || axis >= x->rank, ONNX_INFER_E_INVALID_MODEL, "%s: axis %lld is out of range for rank %d", e->op->name,
-               (long long)a->axis, (int)x->rank);
-    for (int32_t i = 0; i < x->rank; i++) {
-        reduced[i] = i >= axis;
-        dims[i] = i >= axis ? 1 : x->dim[i];
-    }
     oi_normalize m;
     oi_tensor *y;
-    OI_TRY(oi_normalize_view(e, &m, x->rank, x->dim, reduced));
-    OI_TRY(oi_normalize_stats(&m, x, rms));
-    oi_normalize_invert(&m, a->epsilon);
-    OI_TRY(broadcast_values(e, 1, x, &m.scale, m.scale_stride));
-    OI_TRY(broadcast_values(e, 2, x, &m.bias, m.bias_stride));
-    OI_TRY(oi_eval_out(e, 0, x->dtype, x->rank, x->dim, &y));
-    OI_TRY(oi_normalize_apply(&m, x, y));
+    int64_t dims[OI_MAX_RANK];
+    OI_TRY(eval_rows(e, x, e->op == &oi_op_RMSNormalization, 1, &m));
+    for (int32_t i = 0; i < x->rank; i++)
+        dims[i] = i >= (a->axis < 0 ? a->axis + x->rank : a->axis) ? 1 : x->dim[i];
     for (uint32_t k = 1; k < 3; k++) {
         if (!oi_eval_wants(e, k))
             continue;
@@ -89,6 +106,31 @@ static oi_status eval_layer(oi_eval *e)
             oi_elem_set_double(y->dtype, y->data, (size_t)i, k == 1 ? m.mean[i] : m.inv[i]);
     }
     return ONNX_INFER_OK;
+}
+
+/* x + add, the latter with as many rows or fewer, which repeat; then as a layer. */
+static oi_status eval_sum(oi_eval *e)
+{
+    const norm_attr *a = e->attr;
+    const oi_tensor *x = oi_eval_in(e, 0), *add = oi_eval_in(e, 1);
+    oi_tensor here, *sum = &here;
+    oi_normalize m;
+    if (!x || !add || x->dtype != ONNX_INFER_FLOAT || add->dtype != ONNX_INFER_FLOAT)
+        return oi_eval_bad_type(e, x && x->dtype == ONNX_INFER_FLOAT);
+    const int64_t n = oi_tensor_count(x), repeat = oi_tensor_count(add);
+    OI_FAIL_IF(n && (!repeat || n % repeat), ONNX_INFER_E_SHAPE_MISMATCH, "NormOfSum: %lld elements and %lld", (long long)n,
+               (long long)repeat);
+    if (oi_eval_wants(e, 1)) {
+        OI_TRY(oi_eval_out(e, 1, x->dtype, x->rank, x->dim, &sum));
+    } else {
+        here = *x;
+        here.data = oi_eval_scratch(e, x->bytes + 1);
+        if (!here.data)
+            return ONNX_INFER_E_OUT_OF_MEMORY;
+    }
+    for (int64_t i = 0; i < n; i++)
+        ((float *)sum->data)[i] = ((const float *)x->data)[i] + ((const float *)add->data)[i % repeat];
+    return eval_rows(e, sum, a->rms, 2, &m);
 }
 
 /* Instance and group normalisation: x as [N, groups, channels of a group, elements of a channel]. */
@@ -156,6 +198,7 @@ typedef struct {
     int64_t rows, n, block; /* rows of a task */
     int64_t channels;       /* of the group that a row is: each n / channels elements with a scale and bias of their own */
     int64_t groups;         /* rows that share scales with none before them; 0: gamma and beta go along a row */
+    int64_t repeat;         /* rows of what is added before */
     float epsilon;
     bool rms;
 } norm_state;
@@ -172,6 +215,23 @@ static oi_status run_layer(const oi_run *r, uint32_t task)
         .inv_std = r->step->nout > 2 && r->out[2] ? (float *)r->out[2] + first : NULL,
     };
     s->k->norm(&args);
+    return ONNX_INFER_OK;
+}
+
+static oi_status run_sum(const oi_run *r, uint32_t task)
+{
+    const norm_state *s = r->step->state;
+    int64_t first = (int64_t)task * s->block, end = first + s->block < s->rows ? first + s->block : s->rows;
+    while (first < end) {
+        int64_t at = first % s->repeat, rows = s->repeat - at < end - first ? s->repeat - at : end - first;
+        oi_norm_args args = {
+            .rows = (size_t)rows, .n = (size_t)s->n, .x = (const float *)r->in[0] + first * s->n, .add = (const float *)r->in[1] + at * s->n,
+            .gamma = r->in[2], .beta = r->step->nin > 3 ? r->in[3] : NULL, .y = (float *)r->out[0] + first * s->n,
+            .sum = r->step->nout > 1 && r->out[1] ? (float *)r->out[1] + first * s->n : NULL, .eps = s->epsilon, .rms = s->rms,
+        };
+        s->k->norm(&args);
+        first += rows;
+    }
     return ONNX_INFER_OK;
 }
 
@@ -212,18 +272,24 @@ static oi_status prepare(oi_prepare *p)
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     *s = (norm_state){.k = p->target->kernels, .epsilon = a->epsilon, .rms = step->op == &oi_op_RMSNormalization};
-    if (step->op == &oi_op_LayerNormalization || s->rms) {
+    const bool sum = step->op == &oi_op_oi_NormOfSum;
+    if (sum)
+        s->rms = a->rms != 0;
+    if (sum || step->op == &oi_op_LayerNormalization || s->rms) {
         int32_t axis = (int32_t)(a->axis < 0 ? a->axis + x->rank : a->axis);
         if (axis < 0 || axis >= x->rank)
             return ONNX_INFER_OK;
         s->n = oi_dims_count(x->rank - axis, x->dim + axis);
-        for (uint32_t i = 1; i < step->nin; i++) {
+        for (uint32_t i = sum ? 2 : 1; i < step->nin; i++) {
             const oi_tensor *t = &step->in[i];
             if (t->dtype && (oi_tensor_count(t) != s->n || t->rank < x->rank - axis ||
                              memcmp(t->dim + t->rank - (x->rank - axis), x->dim + axis, (size_t)(x->rank - axis) * sizeof *t->dim)))
                 return ONNX_INFER_OK;
         }
-        step->run = run_layer;
+        if (sum && (step->nin < 3 || oi_tensor_count(&step->in[1]) % s->n || count % oi_tensor_count(&step->in[1])))
+            return ONNX_INFER_OK;
+        s->repeat = sum ? oi_tensor_count(&step->in[1]) / s->n : 0;
+        step->run = sum ? run_sum : run_layer;
     } else {
         s->groups = step->op == &oi_op_GroupNormalization ? a->num_groups : x->rank > 1 ? x->dim[1] : 0;
         if (x->rank < 2 || s->groups < 1 || x->dim[1] % s->groups || oi_tensor_count(&step->in[1]) != x->dim[1] ||
@@ -280,6 +346,9 @@ static oi_status import_group(oi_import *im)
 
 static const oi_attr_spec layer_attrs[] = {
     {.name = "axis", .type = OI_ATTR_INT, .offset = offsetof(norm_attr, axis), .i = -1}, EPSILON, STASH, {0}};
+static const oi_attr_spec sum_attrs[] = {
+    {.name = "axis", .type = OI_ATTR_INT, .offset = offsetof(norm_attr, axis), .i = -1}, EPSILON,
+    {.name = "rms", .type = OI_ATTR_INT, .offset = offsetof(norm_attr, rms)}, {0}};
 static const oi_attr_spec instance_attrs[] = {EPSILON, {0}};
 static const oi_attr_spec group_attrs[] = {
     EPSILON, {.name = "num_groups", .type = OI_ATTR_INT, .offset = offsetof(norm_attr, num_groups), .flags = OI_ATTR_REQUIRED}, STASH, {0}};
@@ -308,4 +377,10 @@ const oi_op oi_op_MeanVarianceNormalization = {
 const oi_op oi_op_RMSNormalization = {
     NORM(RMSNormalization, 23, 23), .min_in = 2, .max_in = 2, .max_out = 1, .attrs = layer_attrs, .infer = infer_layer,
     .eval = eval_layer, .prepare = prepare,
+};
+
+/* Inputs: x, what is added to it, scale, bias (optional); float32. Outputs: the norm of the sum, and the sum (optional). */
+const oi_op oi_op_oi_NormOfSum = {
+    .name = "NormOfSum", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 3, .max_in = 4,
+    .min_out = 1, .max_out = 2, .attrs = sum_attrs, .attr_size = sizeof(norm_attr), .infer = infer_sum, .eval = eval_sum, .prepare = prepare,
 };

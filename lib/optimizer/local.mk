@@ -49,3 +49,4 @@ core_sources += lib/optimizer/fuse_space.c
 core_sources += lib/optimizer/fuse_bounds.c
 core_sources += lib/optimizer/fuse_mean.c
 core_sources += lib/optimizer/move_expand.c
+core_sources += lib/optimizer/fuse_norm_sum.c

@@ -161,6 +161,13 @@ static const oi_rule settled_rules[] = {
 };
 static const oi_rules settled_ruleset = RULES(settled_rules);
 
+/* What no product has taken in. */
+static const oi_rule residual_rules[] = {
+    {"norm of a sum", "LayerNormalization", oi_rule_norm_of_sum, OI_EXACT},
+    {"norm of a sum", "RMSNormalization", oi_rule_norm_of_sum, OI_EXACT},
+};
+static const oi_rules residual_ruleset = RULES(residual_rules);
+
 static const pass_entry lower_passes[] = {
     {"bytes", NULL, &bytes_ruleset, OI_EXACT},
     {"prepare", NULL, &prepare_ruleset, OI_EXACT},
@@ -168,6 +175,7 @@ static const pass_entry lower_passes[] = {
     {"layout", NULL, &oi_layout_rules, OI_EXACT},
     {"settled", NULL, &settled_ruleset, OI_EXACT},
     {"epilogues", NULL, &oi_epilogue_rules, OI_EXACT},
+    {"residuals", NULL, &residual_ruleset, OI_EXACT},
     {"constants", oi_pass_fold, NULL, OI_EXACT},
     {"dead code", oi_pass_dead, NULL, OI_EXACT},
     {"elementwise", oi_pass_fuse_elementwise, NULL, OI_ROUNDS},

@@ -112,6 +112,9 @@ oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id);     /* LayerNormali
 oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id);      /* LayerNormalization(x, c) + d -> LayerNormalization(x, c, d) */
 oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id);     /* x k - mean k (+ d), k = c / sqrt(var + eps) -> LayerNormalization */
 
+/* fuse_norm_sum.c; behind the epilogues */
+oi_status oi_rule_norm_of_sum(oi_rewrite *rw, oi_node_id id);    /* LayerNormalization(Add(x, y)) -> NormOfSum(x, y), also RMSNormalization */
+
 /* fuse_mean.c */
 oi_status oi_rule_mean(oi_rewrite *rw, oi_node_id id);           /* ReduceSum(x) / n -> ReduceMean(x) */
 

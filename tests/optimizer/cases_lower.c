@@ -147,6 +147,18 @@ static const rewrite_case rewrites[] = {
      "input i int64 2x3\n const w int8 20000x100 random\n const s float32 scalar = 0.01\n const z int8 scalar = 3\n"
      " m = DequantizeLinear(w, s, z)\n y = Gather(m, i)\n output y",
      "Gather DequantizeLinear"},
+    /* fuse_norm_sum.c */
+    {"a norm of a sum that goes on",
+     "input x float32 2x3x40\n input z float32 2x3x40\n const g float32 40 random\n const b float32 40 random\n const ax int64 1 = -1\n"
+     " s = Add(x, z)\n n = LayerNormalization(s, g, b)\n r = ReduceMax(s, ax)\n output n\n output r",
+     "NormOfSum ReduceMax"},
+    {"of positions that all samples share",
+     "input x float32 1x3x40\n input z float32 2x3x40\n const g float32 40 random\n s = Add(x, z)\n n = RMSNormalization(s, g)\n output n",
+     "NormOfSum"},
+    {"over two axes, without a bias",
+     "input x float32 2x5x4x6\n input z float32 5x4x6\n const g float32 4x6 random\n s = Add(x, z)\n n = LayerNormalization(s, g) {axis=-2}\n"
+     " y = Softmax(n)\n output y",
+     "NormOfSum Softmax"},
 };
 
 static const leave_case leaves[] = {
@@ -249,6 +261,18 @@ static const leave_case leaves[] = {
      "Gather"},
     {"rows of a made table", "a table that depends on an input",
      "input i int64 3\n input s float32 100\n const w float32 20000x100 random\n m = Mul(w, s)\n y = Gather(m, i)\n output y", "Mul Gather"},
+    {"norm of a sum", "a sum that a chain makes",
+     "input x float32 2x3x40\n input z float32 2x3x40\n const g float32 40 random\n e = Exp(x)\n s = Add(e, z)\n n = LayerNormalization(s, g)\n output n",
+     "Fused(Exp Add) LayerNormalization"},
+    {"norm of a sum", "a sum that is a result",
+     "input x float32 2x3x40\n input z float32 2x3x40\n const g float32 40 random\n s = Add(x, z)\n n = LayerNormalization(s, g)\n output n\n output s",
+     "Add LayerNormalization"},
+    {"norm of a sum", "rows that are the same everywhere",
+     "input x float32 2x3x40\n input z float32 2x3x1\n const g float32 40 random\n s = Add(x, z)\n n = LayerNormalization(s, g)\n output n",
+     "Add LayerNormalization"},
+    {"norm of a sum", "a scale that is made of it",
+     "input x float32 40\n input z float32 40\n s = Add(x, z)\n g = Softmax(s)\n n = LayerNormalization(s, g)\n output n",
+     "Add Softmax LayerNormalization"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);
