@@ -181,3 +181,4 @@ core_sources += lib/ops/op_search.c
 core_sources += lib/ops/search.c
 core_sources += lib/ops/search.h
 core_sources += lib/ops/op_tokenizer.c lib/ops/text_regex.h
+core_sources += lib/ops/op_normalize_l2.c

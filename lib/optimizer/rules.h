@@ -115,6 +115,9 @@ oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id);     /* x k - mean k
 /* fuse_norm_sum.c; behind the epilogues */
 oi_status oi_rule_norm_of_sum(oi_rewrite *rw, oi_node_id id);    /* LayerNormalization(Add(x, y)) -> NormOfSum(x, y), also RMSNormalization */
 
+/* fuse_l2.c; for lowering */
+oi_status oi_rule_l2(oi_rewrite *rw, oi_node_id id);             /* x / Max(ReduceL2(x), e), ... -> NormalizeL2(x) */
+
 /* fuse_mean.c */
 oi_status oi_rule_mean(oi_rewrite *rw, oi_node_id id);           /* ReduceSum(x) / n -> ReduceMean(x) */
 

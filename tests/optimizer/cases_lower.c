@@ -159,6 +159,38 @@ static const rewrite_case rewrites[] = {
      "input x float32 2x5x4x6\n input z float32 5x4x6\n const g float32 4x6 random\n s = Add(x, z)\n n = LayerNormalization(s, g) {axis=-2}\n"
      " y = Softmax(n)\n output y",
      "NormOfSum Softmax"},
+    /* fuse_l2.c */
+    {"length 1 of PyTorch",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 1\n const k1 float32 scalar = 0.5\n n = ReduceL2(x, k0)\n"
+     "m = Clip(n, k1)\n s = Shape(x)\n e = Expand(m, s)\n y = Div(x, e)\n output y",
+     "NormalizeL2"},
+    {"by a maximum, over rows",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 float32 scalar = 0.000001\n n = ReduceL2(x, k0)\n"
+     "m = Max(n, k1)\n y = Div(x, m)\n output y",
+     "NormalizeL2"},
+    {"of TensorFlow",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 3\n const k1 float32 scalar = 0.25\n q = Mul(x, x)\n"
+     "n = ReduceSum(q, k0)\n m = Max(n, k1)\n s = Sqrt(m)\n r = Reciprocal(s)\n y = Mul(x, r)\n output y",
+     "NormalizeL2"},
+    {"with something added to the length",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 float32 scalar = 0.01\n n = ReduceL2(x, k0)\n"
+     "m = Add(n, k1)\n y = Div(x, m)\n output y",
+     "NormalizeL2"},
+    {"with something added to the squares, over three axes",
+     "input x float32 2x6x4x5\n const k0 int64 3 = 1 -1 2\n const k1 float32 scalar = 0.01\n n = ReduceSumSquare(x, k0)\n"
+     "m = Add(n, k1)\n s = Sqrt(m)\n y = Div(x, s)\n output y",
+     "NormalizeL2"},
+    {"with nothing",
+     "input x float32 2x6x4x5\n const k0 float32 scalar = 2\n const k1 int64 1 = 1\n const k2 float32 scalar = 0.5\n"
+     "p = Pow(x, k0)\n n = ReduceSum(p, k1)\n m = Pow(n, k2)\n y = Div(x, m)\n output y",
+     "NormalizeL2"},
+    {"in strips",
+     "input x float32 2x7x23x41\n const k0 int64 1 = 1\n const k1 float32 scalar = 0.3\n n = ReduceL2(x, k0)\n"
+     "m = Max(n, k1)\n y = Div(x, m)\n output y",
+     "NormalizeL2"},
+    {"of the standard",
+     "input x float32 2x6x4x5\n y = LpNormalization(x) {axis=1}\n output y",
+     "NormalizeL2"},
 };
 
 static const leave_case leaves[] = {
@@ -273,6 +305,24 @@ static const leave_case leaves[] = {
     {"norm of a sum", "a scale that is made of it",
      "input x float32 40\n input z float32 40\n s = Add(x, z)\n g = Softmax(s)\n n = LayerNormalization(s, g)\n output n",
      "Add Softmax LayerNormalization"},
+    {"length 1", "the length is used",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 float32 scalar = 0.000001\n n = ReduceL2(x, k0)\n"
+     "m = Max(n, k1)\n z = Div(x, m)\n y = Mul(z, m)\n output y",
+     "ReduceL2 Fused(Clip Div Mul)"},
+    {"length 1", "of something else",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 float32 scalar = 0.000001\n z = Relu(x)\n"
+     "n = ReduceL2(z, k0)\n m = Max(n, k1)\n y = Div(x, m)\n output y",
+     "Relu ReduceL2 Fused(Clip Div)"},
+    {"length 1", "an upper bound",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 float32 scalar = 0.000001\n const k2 float32 scalar = 1\n"
+     "n = ReduceL2(x, k0)\n m = Clip(n, k1, k2)\n y = Div(x, m)\n output y",
+     "ReduceL2 Fused(Clip Div)"},
+    {"length 1", "axes that are no neighbours",
+     "input x float32 2x6x4x5\n const k0 int64 2 = 1 3\n n = ReduceL2(x, k0)\n y = Div(x, n)\n output y",
+     "ReduceL2 Div"},
+    {"length 1", "a sum of magnitudes",
+     "input x float32 2x6x4x5\n y = LpNormalization(x) {axis=1, p=1}\n output y",
+     "LpNormalization"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);
