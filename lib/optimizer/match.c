@@ -13,11 +13,9 @@ bool oi_match_same(const oi_graph *g, oi_value_id a, oi_value_id b)
 
 bool oi_match_uniform(const oi_graph *g, oi_value_id v, double *out)
 {
-    const oi_tensor *t = oi_match_const(g, v);
-    if (!t || t->dtype == ONNX_INFER_STRING || oi_dtype_is_complex(t->dtype))
-        return false;
-    int64_t n = oi_tensor_count(t);
-    if (n < 1 || n > 1 << 20)
+    const oi_tensor *t = v == OI_NONE ? NULL : g->value[v].fact.konst; /* oi_elem_get_double needs no alignment */
+    const int64_t n = t ? oi_tensor_count(t) : 0;
+    if (n < 1 || n > 1 << 20 || t->dtype == ONNX_INFER_STRING || oi_dtype_is_complex(t->dtype))
         return false;
     *out = oi_elem_get_double(t->dtype, t->data, 0);
     for (int64_t i = 1; i < n; i++) {

@@ -153,8 +153,8 @@ oi_status oi_rule_twice(oi_rewrite *rw, oi_node_id id)
 oi_status oi_rule_constant_right(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node n = rw->g->node[id];
-    if (!(n.op->flags & OI_OP_COMMUTATIVE) || n.nin != 2 || n.nout != 1 || !oi_match_const(rw->g, n.in[0]) ||
-        oi_match_const(rw->g, n.in[1]))
+    if (!(n.op->flags & OI_OP_COMMUTATIVE) || n.nin != 2 || n.nout != 1 || !oi_graph_fact(rw->g, n.in[0])->konst ||
+        oi_graph_fact(rw->g, n.in[1])->konst)
         return ONNX_INFER_OK;
     oi_value_id in[2] = {n.in[1], n.in[0]};
     oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, n.op, n.attr, 2, in));
