@@ -127,7 +127,7 @@ enum { LARGE_BYTES = 1 << 20 }; /* of constants in a file whose pages are given 
 
 static bool is_usable(const oi_op *op, uint32_t i, const oi_tensor *t)
 {
-    return !t || (i == 0 && (op->flags & OI_OP_LOOSE_INPUT)) || oi_tensor_is_aligned(t);
+    return !t || oi_op_takes_loose(op, i) || oi_tensor_is_aligned(t);
 }
 
 oi_status oi_fold_eval(const oi_graph *g, oi_node_id id, const oi_fold_means *means, uint32_t nin, const oi_tensor *const *in,

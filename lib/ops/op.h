@@ -305,7 +305,6 @@ enum {
     OI_OP_DATA_SHAPES = 64,  /* output shapes depend on input values even where all inputs' shapes are known */
     OI_OP_CONTROL = 128,     /* has subgraphs */
     OI_OP_CUSTOM = 256,      /* an oi_custom_op (ops/custom.h) */
-    OI_OP_LOOSE_INPUT = 1024, /* input 0 may lie at addresses that are no multiple of its type's size (oi_tensor_is_aligned) */
     OI_OP_CHECKS_OWN_FORM = 512, /* import is also called for nodes that our exporter wrote, whose attributes have by_import */
 };
 
@@ -315,6 +314,7 @@ struct oi_op {
     int16_t deprecated;                   /* opset version from which models must not use it; 0: never */
     uint32_t flags;
     uint16_t min_in, max_in, min_out, max_out; /* max UINT16_MAX: variadic */
+    uint8_t loose;                        /* bit i: input i may lie at any address, aligned or not (oi_tensor_is_aligned) */
     const oi_attr_spec *attrs;            /* NULL: none */
     uint16_t attr_size;
     oi_status (*import)(oi_import *im);   /* optional */
@@ -328,6 +328,11 @@ struct oi_op {
     oi_status (*open)(const oi_graph *g, const oi_node *n, void **kernel);
     void (*close)(const oi_op *op, void *kernel);
 };
+
+static inline bool oi_op_takes_loose(const oi_op *op, uint32_t input)
+{
+    return input < 8 && (op->loose >> input & 1);
+}
 
 /* The table of all operators, sorted by domain and name. */
 const oi_op *const *oi_op_table(size_t *n);

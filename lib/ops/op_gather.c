@@ -148,8 +148,8 @@ static oi_status prepare_gather(oi_prepare *p)
 }
 
 const oi_op oi_op_Gather = {
-    .name = "Gather", .domain = "", .since = 1, .newest = 13, .flags = OI_OP_MOVES_DATA | OI_OP_LOOSE_INPUT,
-    .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = axis_attrs, .attr_size = sizeof(gather_attr),
+    .name = "Gather", .domain = "", .since = 1, .newest = 13, .flags = OI_OP_MOVES_DATA,
+    .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .loose = 1, .attrs = axis_attrs, .attr_size = sizeof(gather_attr),
     .infer = infer_gather, .eval = eval_gather, .prepare = prepare_gather,
 };
 

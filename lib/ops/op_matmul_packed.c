@@ -58,8 +58,8 @@ static oi_status eval_pack(oi_eval *e)
 }
 
 const oi_op oi_op_oi_PackGemmB = {
-    .name = "PackGemmB", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY | OI_OP_LOOSE_INPUT,
-    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attrs = pack_attrs, .attr_size = sizeof(oi_pack_gemm_attr),
+    .name = "PackGemmB", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .loose = 1, .attrs = pack_attrs, .attr_size = sizeof(oi_pack_gemm_attr),
     .infer = infer_pack, .eval = eval_pack,
 };
 

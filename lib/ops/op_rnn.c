@@ -174,6 +174,19 @@ static oi_status need_count(const oi_tensor *t, const char *name, int64_t n)
     return ONNX_INFER_OK;
 }
 
+void oi_rnn_set_strides(oi_rnn_shape *s, bool batch_first)
+{
+    if (batch_first) {
+        s->x_batch = s->seq * s->input, s->x_seq = s->input;
+        s->y_batch = s->seq * s->dirs * s->hidden, s->y_seq = s->dirs * s->hidden, s->y_dir = s->hidden;
+        s->h_batch = s->dirs * s->hidden, s->h_dir = s->hidden;
+    } else {
+        s->x_seq = s->batch * s->input, s->x_batch = s->input;
+        s->y_seq = s->dirs * s->batch * s->hidden, s->y_dir = s->batch * s->hidden, s->y_batch = s->hidden;
+        s->h_dir = s->batch * s->hidden, s->h_batch = s->hidden;
+    }
+}
+
 oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor *const *in, uint32_t nin, oi_rnn_shape *s)
 {
     const oi_tensor *x = in[0], *w = in[1], *r = in[2];
@@ -202,15 +215,7 @@ oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor 
     OI_TRY(need_count(nin > 5 ? in[5] : NULL, "initial_h", s->dirs * s->batch * s->hidden));
     OI_TRY(need_count(nin > 6 ? in[6] : NULL, "initial_c", s->dirs * s->batch * s->hidden));
     OI_TRY(need_count(nin > 7 ? in[7] : NULL, "P", s->dirs * 3 * s->hidden));
-    if (a->layout) {
-        s->x_batch = s->seq * s->input, s->x_seq = s->input;
-        s->y_batch = s->seq * s->dirs * s->hidden, s->y_seq = s->dirs * s->hidden, s->y_dir = s->hidden;
-        s->h_batch = s->dirs * s->hidden, s->h_dir = s->hidden;
-    } else {
-        s->x_seq = s->batch * s->input, s->x_batch = s->input;
-        s->y_seq = s->dirs * s->batch * s->hidden, s->y_dir = s->batch * s->hidden, s->y_batch = s->hidden;
-        s->h_dir = s->batch * s->hidden, s->h_batch = s->hidden;
-    }
+    oi_rnn_set_strides(s, a->layout != 0);
     return resolve_activations(s->kind, a, s);
 }
 
@@ -332,17 +337,17 @@ oi_status oi_rnn_eval(oi_eval *e)
 const oi_op oi_op_RNN = {
     .name = "RNN", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
     .attrs = rnn_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
-    .prepare = oi_rnn_prepare,
+    .lower = oi_rnn_lower,
 };
 
 const oi_op oi_op_GRU = {
     .name = "GRU", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
     .attrs = gru_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
-    .prepare = oi_rnn_prepare,
+    .lower = oi_rnn_lower,
 };
 
 const oi_op oi_op_LSTM = {
     .name = "LSTM", .domain = "", .since = 1, .newest = 22, .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
     .attrs = oi_rnn_lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .import = import_rnn, .infer = oi_rnn_infer, .eval = oi_rnn_eval,
-    .prepare = oi_rnn_prepare,
+    .lower = oi_rnn_lower,
 };

@@ -39,6 +39,8 @@ typedef struct {
 
 /* inputs: X, W, R and the optional others as the standard numbers them; NULL where left out. */
 oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor *const *in, uint32_t nin, oi_rnn_shape *s);
+/* Strides from the sizes; batch_first: layout 1. */
+void oi_rnn_set_strides(oi_rnn_shape *s, bool batch_first);
 /* Whether the activations are those that fast paths are for: sigmoid and tanh where the standard has them. */
 bool oi_rnn_usual(const oi_rnn_shape *s);
 /* A step of an LSTM: z has the products of `batch` rows, ldz apart, of gates i, o, f, c; it is used up. h, c: dense. */
@@ -46,7 +48,8 @@ void oi_rnn_lstm_gates(const oi_kernels *kernels, size_t batch, size_t hidden, f
 
 oi_status oi_rnn_infer(oi_infer *x);
 oi_status oi_rnn_eval(oi_eval *e);
-oi_status oi_rnn_prepare(oi_prepare *p);
+/* With constant weights: RecurrentPacked. */
+oi_status oi_rnn_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target);
 
 /* Weights of DynamicQuantizeLSTM, described as the standard has W and R; the data stays as it is. */
 oi_tensor oi_rnn_bytes_form(const oi_tensor *weights);
@@ -55,6 +58,7 @@ oi_tensor oi_rnn_bytes_form(const oi_tensor *weights);
 oi_status oi_rnn_bytes_widen(oi_eval *e, const oi_rnn_shape *s, const oi_tensor *const *in, uint32_t at, const void **out);
 
 extern const oi_attr_spec oi_rnn_lstm_attrs[];
+extern const oi_op oi_op_oi_PackRecurrent, oi_op_oi_RecurrentPacked;
 extern const oi_op oi_op_RNN, oi_op_GRU, oi_op_LSTM, oi_op_ms_DynamicQuantizeLSTM;
 
 #endif

@@ -1,44 +1,167 @@
-/* The fast path of RNN, GRU and LSTM in float32 with constant weights and the usual activations: all steps' input
- * products at once, then step by step the recurrent product with the gates after it. */
+/* RNN, GRU and LSTM in float32 with constant weights and the usual activations: all steps' input products at once, then step by
+ * step the recurrent product with the gates after it. The weights are packed by an operator of their own, once for all shapes. */
 #include "base/checked.h"
 #include "kernels/gemm.h"
+#include "ops/eval_prepared.h"
 #include "ops/op_rnn.h"
+#include "ops/rewrite.h"
 #include "ops/target.h"
 
 #include <string.h>
 
+/* Of both operators. */
+typedef struct {
+    int64_t isa, kind, direction, input, hidden, linear_before_reset;
+} packed_attr;
+
+#define OFFSET(field) ((uint16_t)offsetof(packed_attr, field))
+static const oi_attr_spec attrs[] = {
+    {.name = "isa", .type = OI_ATTR_INT, .offset = OFFSET(isa), .flags = OI_ATTR_REQUIRED},
+    {.name = "kind", .type = OI_ATTR_ENUM, .offset = OFFSET(kind), .s = "rnn|gru|lstm"},
+    {.name = "direction", .type = OI_ATTR_ENUM, .offset = OFFSET(direction), .s = "forward|reverse|bidirectional"},
+    {.name = "input", .type = OI_ATTR_INT, .offset = OFFSET(input), .flags = OI_ATTR_REQUIRED},
+    {.name = "hidden", .type = OI_ATTR_INT, .offset = OFFSET(hidden), .flags = OI_ATTR_REQUIRED},
+    {.name = "linear_before_reset", .type = OI_ATTR_INT, .offset = OFFSET(linear_before_reset)},
+    {0},
+};
+
+/* --- packing ------------------------------------------------------------------------------------------------------- */
+
+/* Where things of a direction lie, in floats from its beginning; each at a multiple of 16. */
+typedef struct {
+    const oi_kernels *kernels;
+    size_t dirs, input, hidden;
+    size_t rows;         /* of W: all gates */
+    size_t coupled;      /* rows of R that are multiplied together: a GRU's h gate comes by itself */
+    size_t w, r, h;      /* packed W; packed R; a GRU's R of the h gate */
+    size_t bias, reset;  /* [rows] Wb + Rb; a GRU's Rb of the h gate stays with its product: [hidden] */
+    size_t direction;    /* floats of one direction */
+} packing;
+
+static bool place(size_t *end, size_t floats, size_t *at)
+{
+    *at = *end;
+    return oi_add_size(*end, floats, end) && oi_align_size(*end, 16, end);
+}
+
+static bool place_matrix(packing *p, size_t k, size_t n, size_t *at)
+{
+    size_t floats = n ? oi_gemm_packed_size(p->kernels, k, n) : 0;
+    return (floats || !n) && place(&p->direction, floats, at);
+}
+
+static oi_status describe(const packed_attr *a, packing *p)
+{
+    static const size_t gates[] = {[OI_RNN_PLAIN] = 1, [OI_RNN_GRU] = 3, [OI_RNN_LSTM] = 4};
+    size_t total, bytes;
+    *p = (packing){.kernels = oi_kernels_for((oi_cpu_isa)a->isa), .dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1};
+    OI_FAIL_IF(a->input < 1 || a->hidden < 1, ONNX_INFER_E_INTERNAL, "sizes %lld and %lld", (long long)a->input, (long long)a->hidden);
+    p->input = (size_t)a->input, p->hidden = (size_t)a->hidden;
+    bool fits = oi_mul_size(p->hidden, gates[a->kind], &p->rows);
+    p->coupled = a->kind == OI_RNN_GRU ? 2 * p->hidden : p->rows;
+    fits = fits && place_matrix(p, p->input, p->rows, &p->w) && place_matrix(p, p->hidden, p->coupled, &p->r) &&
+           place_matrix(p, p->hidden, p->rows - p->coupled, &p->h) && place(&p->direction, p->rows, &p->bias) &&
+           place(&p->direction, p->hidden, &p->reset) && oi_mul_size(p->direction, p->dirs, &total) &&
+           oi_mul_size(total, sizeof(float), &bytes) && bytes <= INT64_MAX;
+    OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "weights of %lld and %lld states are more than memory can address", (long long)a->input,
+               (long long)a->hidden);
+    return ONNX_INFER_OK;
+}
+
+static oi_status infer_pack(oi_infer *x)
+{
+    packing p;
+    OI_TRY(describe(x->attr, &p));
+    oi_dim size = (oi_dim)(p.dirs * p.direction);
+    oi_infer_set(x, 0, ONNX_INFER_FLOAT, 1, &size);
+    return ONNX_INFER_OK;
+}
+
+typedef struct {
+    packing p;
+    const oi_loose_float *w, *r;
+    const float *bias; /* NULL: none */
+    float *to;
+    size_t parts[3]; /* of W, R, and a GRU's h gate */
+} pack_job;
+
+static void pack_bias(const packing *p, const float *b, float *to)
+{
+    memset(to + p->bias, 0, (p->direction - p->bias) * sizeof *to);
+    for (size_t i = 0; b && i < p->rows; i++)
+        to[p->bias + i] = b[i] + (i < p->coupled ? b[p->rows + i] : 0);
+    for (size_t i = p->coupled; b && i < p->rows; i++)
+        to[p->reset + i - p->coupled] = b[p->rows + i];
+}
+
+/* Of each direction the parts of the products, and one more for the rest. */
+static oi_status pack_part(void *arg, size_t i)
+{
+    const pack_job *j = arg;
+    const packing *p = &j->p;
+    const size_t each = j->parts[0] + j->parts[1] + j->parts[2] + 1, dir = i / each;
+    const oi_loose_float *w = j->w + dir * p->rows * p->input, *r = j->r + dir * p->rows * p->hidden;
+    float *to = j->to + dir * p->direction;
+    i %= each;
+    if (i < j->parts[0]) {
+        oi_gemm_pack_part(p->kernels, p->input, p->rows, w, p->input, true, 1, i, to + p->w);
+        return ONNX_INFER_OK;
+    }
+    i -= j->parts[0];
+    if (i < j->parts[1]) {
+        oi_gemm_pack_part(p->kernels, p->hidden, p->coupled, r, p->hidden, true, 1, i, to + p->r);
+        return ONNX_INFER_OK;
+    }
+    i -= j->parts[1];
+    if (i < j->parts[2])
+        oi_gemm_pack_part(p->kernels, p->hidden, p->rows - p->coupled, r + p->coupled * p->hidden, p->hidden, true, 1, i, to + p->h);
+    else
+        pack_bias(p, j->bias ? j->bias + dir * 2 * p->rows : NULL, to);
+    return ONNX_INFER_OK;
+}
+
+static oi_status eval_pack(oi_eval *e)
+{
+    const oi_tensor *bias = oi_eval_in(e, 2);
+    pack_job j = {.w = oi_eval_in(e, 0)->data, .r = oi_eval_in(e, 1)->data, .bias = bias ? bias->data : NULL};
+    OI_TRY(describe(e->attr, &j.p));
+    int64_t size = (int64_t)(j.p.dirs * j.p.direction);
+    oi_tensor *out;
+    OI_TRY(oi_eval_out(e, 0, ONNX_INFER_FLOAT, 1, &size, &out));
+    j.to = out->data;
+    j.parts[0] = oi_gemm_pack_parts(j.p.kernels, j.p.rows);
+    j.parts[1] = oi_gemm_pack_parts(j.p.kernels, j.p.coupled);
+    j.parts[2] = oi_gemm_pack_parts(j.p.kernels, j.p.rows - j.p.coupled);
+    return oi_eval_parts(e, j.p.dirs * (j.parts[0] + j.parts[1] + j.parts[2] + 1), out->bytes, pack_part, &j);
+}
+
+const oi_op oi_op_oi_PackRecurrent = {
+    .name = "PackRecurrent", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .loose = 3, .attrs = attrs, .attr_size = sizeof(packed_attr),
+    .infer = infer_pack, .eval = eval_pack,
+};
+
+/* --- running ------------------------------------------------------------------------------------------------------- */
+
 typedef struct {
     oi_rnn_shape shape;
-    const oi_kernels *kernels;
+    packing weights;
     oi_gemm_plan input, recurrent; /* [seq*batch, input] x W; [batch, hidden] x R (GRU: gates z and r) */
     oi_gemm_plan candidate;        /* GRU: [batch, hidden] x R of the h gate */
-    const float *w[2], *r[2], *rh[2], *input_bias[2], *reset_bias[2]; /* packed or summed, of each direction */
     bool linear_before_reset;
     size_t projected;  /* floats of one direction's input products */
     size_t state;      /* floats of one direction's running state */
 } rnn_state;
 
-static float *arena_floats(oi_arena *arena, size_t n)
+static oi_status plan_gemm(const packing *p, oi_gemm_plan *plan, int64_t m, size_t n, size_t k)
 {
-    char *p = n < SIZE_MAX / sizeof(float) - OI_ALIGN ? oi_arena_mem(arena, n * sizeof(float) + 2 * OI_ALIGN) : NULL;
-    return p ? (float *)(p + (OI_ALIGN - (uintptr_t)p % OI_ALIGN)) : NULL;
+    oi_gemm_shape shape = {.m = (size_t)m, .n = n, .k = k, .batch = 1, .b_packed = true};
+    return oi_gemm_plan_init(plan, p->kernels, &shape);
 }
 
-static oi_status pack(oi_prepare *p, int64_t k, int64_t n, const float *b, const float **out)
+static const float *weights_of(const rnn_state *s, const oi_run *r, int64_t dir)
 {
-    const oi_kernels *kernels = p->target->kernels;
-    float *packed = arena_floats(p->arena, oi_gemm_packed_size(kernels, (size_t)k, (size_t)n));
-    if (!packed)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    oi_gemm_pack_b(kernels, (size_t)k, (size_t)n, b, (size_t)k, true, 1, packed);
-    *out = packed;
-    return ONNX_INFER_OK;
-}
-
-static oi_status plan_gemm(oi_prepare *p, oi_gemm_plan *plan, int64_t m, int64_t n, int64_t k)
-{
-    oi_gemm_shape shape = {.m = (size_t)m, .n = (size_t)n, .k = (size_t)k, .batch = 1, .b_packed = true};
-    return oi_gemm_plan_init(plan, p->target->kernels, &shape);
+    return (const float *)r->in[1] + (size_t)dir * s->weights.direction;
 }
 
 static void multiply(const oi_run *r, const oi_gemm_plan *plan, const float *a, const float *b, const float *bias, const float *residual,
@@ -60,7 +183,7 @@ static float *projected(const rnn_state *s, const oi_run *r, int64_t dir)
 static void step_plain(const rnn_state *s, float *z, float *h)
 {
     size_t n = (size_t)(s->shape.batch * s->shape.hidden);
-    s->kernels->unary[OI_UNARY_TANH](n, z, h, 0, 0);
+    s->weights.kernels->unary[OI_UNARY_TANH](n, z, h, 0, 0);
 }
 
 /* y *= x */
@@ -87,18 +210,19 @@ static void step_gru(const rnn_state *s, const oi_run *r, int64_t dir, const flo
 {
     size_t n = (size_t)s->shape.hidden, batch = (size_t)s->shape.batch;
     for (size_t b = 0; b < batch; b++)
-        s->kernels->unary[OI_UNARY_SIGMOID](2 * n, z + b * 3 * n, z + b * 3 * n, 0, 0);
+        s->weights.kernels->unary[OI_UNARY_SIGMOID](2 * n, z + b * 3 * n, z + b * 3 * n, 0, 0);
     for (size_t b = 0; b < batch && !s->linear_before_reset; b++) {
         for (size_t i = 0; i < n; i++)
             reset[b * n + i] = z[b * 3 * n + n + i] * h[b * n + i];
     }
-    multiply(r, &s->candidate, s->linear_before_reset ? h : reset, s->rh[dir], s->reset_bias[dir], NULL, 0, inner, n);
+    multiply(r, &s->candidate, s->linear_before_reset ? h : reset, weights_of(s, r, dir) + s->weights.h, weights_of(s, r, dir) + s->weights.reset,
+             NULL, 0, inner, n);
     for (size_t b = 0; b < batch; b++) {
         const float *gate = z + b * 3 * n, *in = x + b * 3 * n + 2 * n;
         float *cell = inner + b * n, *state = h + b * n;
         for (size_t i = 0; i < n; i++)
             cell[i] = in[i] + (s->linear_before_reset ? gate[n + i] * cell[i] : cell[i]);
-        s->kernels->unary[OI_UNARY_TANH](n, cell, cell, 0, 0);
+        s->weights.kernels->unary[OI_UNARY_TANH](n, cell, cell, 0, 0);
         for (size_t i = 0; i < n; i++)
             state[i] = (1 - gate[i]) * cell[i] + gate[i] * state[i];
     }
@@ -115,7 +239,7 @@ static void recur(const rnn_state *s, const oi_run *r, int64_t dir)
 {
     const oi_rnn_shape *q = &s->shape;
     const uint32_t nin = r->step->nin, nout = r->step->nout;
-    const float *h0 = nin > 5 ? r->in[5] : NULL, *c0 = nin > 6 ? r->in[6] : NULL;
+    const float *h0 = nin > 2 ? r->in[2] : NULL, *c0 = nin > 3 ? r->in[3] : NULL;
     float *y = nout > 0 ? r->out[0] : NULL, *yh = nout > 1 ? r->out[1] : NULL, *yc = nout > 2 ? r->out[2] : NULL;
     size_t cells = (size_t)(q->batch * q->hidden), rows = (size_t)(q->gates * q->hidden), batch = (size_t)q->batch;
     float *x = projected(s, r, dir);
@@ -129,10 +253,10 @@ static void recur(const rnn_state *s, const oi_run *r, int64_t dir)
     for (int64_t step = 0; step < q->seq && !oi_stopped(r->stop); step++) {
         int64_t t = q->reverse[dir] ? q->seq - 1 - step : step;
         const float *xt = x + (size_t)t * batch * rows;
-        multiply(r, &s->recurrent, h, s->r[dir], NULL, xt, rows, z, rows);
+        multiply(r, &s->recurrent, h, weights_of(s, r, dir) + s->weights.r, NULL, xt, rows, z, rows);
         switch (q->kind) {
         case OI_RNN_PLAIN: step_plain(s, z, h); break;
-        case OI_RNN_LSTM: oi_rnn_lstm_gates(s->kernels, batch, (size_t)q->hidden, z, rows, h, c); break;
+        case OI_RNN_LSTM: oi_rnn_lstm_gates(s->weights.kernels, batch, (size_t)q->hidden, z, rows, h, c); break;
         case OI_RNN_GRU: step_gru(s, r, dir, xt, z, h, reset, reset + cells); break;
         }
         if (y)
@@ -152,14 +276,93 @@ static oi_status run(const oi_run *r, uint32_t task)
         recur(s, r, task - r->step->phase_end[0]);
         return ONNX_INFER_OK;
     }
-    size_t dir = task / s->input.n_tasks, rows = (size_t)(s->shape.gates * s->shape.hidden);
-    oi_gemm_args args = {.a = r->in[0], .b = s->w[dir], .c = projected(s, r, (int64_t)dir), .lda = s->input.shape.k,
-                         .ldc = rows, .alpha = 1, .stop = r->stop};
+    const size_t dir = task / s->input.n_tasks;
+    const float *weights = weights_of(s, r, (int64_t)dir);
+    oi_gemm_args args = {.a = r->in[0], .b = weights + s->weights.w, .c = projected(s, r, (int64_t)dir), .lda = s->weights.input,
+                         .ldc = s->weights.rows, .alpha = 1, .stop = r->stop};
     args.epilogue = oi_epilogue_none();
-    args.epilogue.bias = s->input_bias[dir];
+    args.epilogue.bias = weights + s->weights.bias;
     oi_gemm_run(&s->input, &args, task % s->input.n_tasks, r->thread_workspace);
     return ONNX_INFER_OK;
 }
+
+static oi_status infer(oi_infer *x)
+{
+    const packed_attr *a = x->attr;
+    const oi_shape *in = &x->in[0]->shape;
+    OI_FAIL_IF(in->rank != 3, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
+    oi_dim dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
+    oi_dim y[4] = {in->dim[0], dirs, in->dim[1], a->hidden}, h[3] = {dirs, in->dim[1], a->hidden};
+    oi_infer_set(x, 0, ONNX_INFER_FLOAT, 4, y);
+    for (uint32_t i = 1; i < x->nout; i++)
+        oi_infer_set(x, i, ONNX_INFER_FLOAT, 3, h);
+    return ONNX_INFER_OK;
+}
+
+static oi_status prepare(oi_prepare *p)
+{
+    oi_step *step = p->step;
+    const packed_attr *a = step->attr;
+    rnn_state *s = oi_arena_mem(p->arena, sizeof *s);
+    if (!s)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    packing *w = &s->weights;
+    OI_TRY(describe(a, w));
+    oi_rnn_shape *q = &s->shape;
+    q->kind = (oi_rnn_kind)a->kind;
+    q->reverse[0] = a->direction == OI_RNN_REVERSE;
+    q->reverse[1] = true;
+    q->gates = (int64_t)(w->rows / w->hidden);
+    q->dirs = (int64_t)w->dirs, q->input = a->input, q->hidden = a->hidden;
+    q->seq = step->in[0].dim[0], q->batch = step->in[0].dim[1];
+    oi_rnn_set_strides(q, false);
+    s->linear_before_reset = a->linear_before_reset != 0;
+    int64_t rows = (int64_t)w->rows, projected_floats, total;
+    bool small = oi_mul_i64(q->seq * q->batch, rows, &projected_floats) &&
+                 oi_mul_i64(projected_floats + q->batch * (4 * q->hidden + rows) + 64, q->dirs * 8, &total);
+    OI_FAIL_IF(!small, ONNX_INFER_E_LIMIT, "%lld steps of %lld gates", (long long)q->seq, (long long)rows);
+    OI_TRY(plan_gemm(w, &s->input, q->seq * q->batch, w->rows, w->input));
+    OI_TRY(plan_gemm(w, &s->recurrent, q->batch, w->coupled, w->hidden));
+    OI_TRY(plan_gemm(w, &s->candidate, q->batch, w->hidden, w->hidden));
+    size_t thread = s->input.workspace > s->recurrent.workspace ? s->input.workspace : s->recurrent.workspace;
+    thread = thread > s->candidate.workspace ? thread : s->candidate.workspace;
+    s->projected = ((size_t)projected_floats + 15) & ~(size_t)15;
+    s->state = ((size_t)(q->batch * (4 * q->hidden + rows)) + 15) & ~(size_t)15;
+    step->state = s;
+    step->run = run;
+    step->phases = 2;
+    step->phase_end[0] = (uint32_t)(w->dirs * s->input.n_tasks);
+    step->phase_end[1] = step->phase_end[0] + (uint32_t)w->dirs;
+    step->n_tasks = step->phase_end[1];
+    step->workspace = w->dirs * (s->projected + s->state) * sizeof(float);
+    step->thread_workspace = thread * sizeof(float);
+    step->flops = 2 * (uint64_t)(q->dirs * q->seq * q->batch * rows * (q->input + q->hidden));
+    step->kernel = oi_arena_format(p->arena, "recurrent %s", w->kernels->name);
+    return ONNX_INFER_OK;
+}
+
+static oi_status eval(oi_eval *e)
+{
+    const packed_attr *a = e->attr;
+    const oi_tensor *x = oi_eval_in(e, 0);
+    int64_t dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
+    int64_t y[4] = {x->dim[0], dirs, x->dim[1], a->hidden}, h[3] = {dirs, x->dim[1], a->hidden};
+    oi_tensor *out[3] = {NULL};
+    for (uint32_t i = 0; i < e->nout && i < 3; i++) {
+        if (oi_eval_wants(e, i))
+            OI_TRY(oi_eval_out(e, i, ONNX_INFER_FLOAT, i ? 3 : 4, i ? h : y, &out[i]));
+    }
+    return oi_eval_prepared_into(e, (oi_cpu_isa)a->isa, out);
+}
+
+/* RecurrentPacked(X, packed, initial_h?, initial_c?) -> Y?, Y_h?, Y_c? */
+const oi_op oi_op_oi_RecurrentPacked = {
+    .name = "RecurrentPacked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
+    .min_in = 2, .max_in = 4, .min_out = 0, .max_out = 3, .attrs = attrs, .attr_size = sizeof(packed_attr),
+    .infer = infer, .eval = eval, .prepare = prepare,
+};
+
+/* --- lowering ------------------------------------------------------------------------------------------------------ */
 
 bool oi_rnn_usual(const oi_rnn_shape *s)
 {
@@ -175,87 +378,43 @@ bool oi_rnn_usual(const oi_rnn_shape *s)
     return true;
 }
 
-/* Bias of the input product: Wb + Rb, but for a GRU's h gate Rb stays with the recurrent product. */
-static oi_status sum_bias(oi_prepare *p, rnn_state *s, const float *bias, int64_t dir)
-{
-    const oi_rnn_shape *q = &s->shape;
-    int64_t rows = q->gates * q->hidden, both = q->kind == OI_RNN_GRU ? 2 * q->hidden : rows;
-    float *sum = arena_floats(p->arena, (size_t)rows), *rest = arena_floats(p->arena, (size_t)q->hidden);
-    if (!sum || !rest)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    const float *b = bias + dir * 2 * rows;
-    for (int64_t i = 0; i < rows; i++)
-        sum[i] = b[i] + (i < both ? b[rows + i] : 0);
-    for (int64_t i = both; i < rows; i++)
-        rest[i - both] = b[rows + i];
-    s->input_bias[dir] = sum;
-    s->reset_bias[dir] = rest;
-    return ONNX_INFER_OK;
-}
+enum { X, W, R, B, LENGTHS, H, C, PEEPHOLES, INPUTS };
 
-static oi_status prepare_direction(oi_prepare *p, rnn_state *s, int64_t dir)
+oi_status oi_rnn_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
-    const oi_rnn_shape *q = &s->shape;
-    int64_t rows = q->gates * q->hidden;
-    const float *w = p->step->in[1].data, *r = p->step->in[2].data;
-    w += dir * rows * q->input;
-    r += dir * rows * q->hidden;
-    OI_TRY(pack(p, q->input, rows, w, &s->w[dir]));
-    if (q->kind == OI_RNN_GRU) {
-        OI_TRY(pack(p, q->hidden, 2 * q->hidden, r, &s->r[dir]));
-        OI_TRY(pack(p, q->hidden, q->hidden, r + 2 * q->hidden * q->hidden, &s->rh[dir]));
-    } else {
-        OI_TRY(pack(p, q->hidden, rows, r, &s->r[dir]));
+    oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_rnn_attr *a = n.attr;
+    oi_tensor described[INPUTS];
+    const oi_tensor *in[INPUTS] = {NULL};
+    for (uint32_t i = 0; i < n.nin && i < INPUTS; i++) {
+        int32_t rank;
+        int64_t dims[OI_MAX_RANK];
+        if (n.in[i] == OI_NONE)
+            continue;
+        const oi_fact *f = oi_graph_fact(g, n.in[i]);
+        if (f->dtype != ONNX_INFER_FLOAT || !oi_fact_dims(f, &rank, dims) || (i >= W && i <= B && !f->konst))
+            return ONNX_INFER_OK;
+        OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
+        in[i] = &described[i];
     }
-    bool has_bias = p->step->nin > 3 && p->step->in[3].dtype;
-    return has_bias ? sum_bias(p, s, p->step->in[3].data, dir) : ONNX_INFER_OK;
-}
-
-oi_status oi_rnn_prepare(oi_prepare *p)
-{
-    oi_step *step = p->step;
-    const oi_rnn_attr *a = step->attr;
-    const oi_tensor *in[8] = {NULL};
-    for (uint32_t i = 0; i < step->nin && i < 8; i++)
-        in[i] = step->in[i].dtype ? &step->in[i] : NULL;
-    bool fits = in[1]->data && in[2]->data && (!in[3] || in[3]->data) && !in[4] && !in[7] &&
-                !a->layout && a->clip <= 0 && !a->input_forget;
-    for (uint32_t i = 0; i < 8; i++)
-        fits = fits && (!in[i] || in[i]->dtype == ONNX_INFER_FLOAT);
-    if (!fits)
+    oi_rnn_shape s;
+    if (in[LENGTHS] || in[PEEPHOLES] || a->layout || a->clip > 0 || a->input_forget)
         return ONNX_INFER_OK;
-    rnn_state *s = oi_arena_mem(p->arena, sizeof *s);
-    if (!s)
+    OI_TRY(oi_rnn_resolve(n.op, a, in, INPUTS, &s));
+    if (!oi_rnn_usual(&s) || s.hidden == 0 || s.input == 0)
+        return ONNX_INFER_OK;
+    packed_attr *packed = oi_attr_new(g->arena, &oi_op_oi_RecurrentPacked);
+    if (!packed)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_TRY(oi_rnn_resolve(step->op, a, in, 8, &s->shape));
-    const oi_rnn_shape *q = &s->shape;
-    if (!oi_rnn_usual(q) || q->seq * q->batch == 0 || q->hidden == 0 || q->input == 0)
-        return ONNX_INFER_OK;
-    s->kernels = p->target->kernels;
-    s->linear_before_reset = a->linear_before_reset != 0;
-    int64_t rows = q->gates * q->hidden;
-    OI_TRY(plan_gemm(p, &s->input, q->seq * q->batch, rows, q->input));
-    OI_TRY(plan_gemm(p, &s->recurrent, q->batch, q->kind == OI_RNN_GRU ? 2 * q->hidden : rows, q->hidden));
-    OI_TRY(plan_gemm(p, &s->candidate, q->batch, q->hidden, q->hidden));
-    for (int64_t dir = 0; dir < q->dirs; dir++)
-        OI_TRY(prepare_direction(p, s, dir));
-    size_t thread = s->input.workspace > s->recurrent.workspace ? s->input.workspace : s->recurrent.workspace;
-    thread = thread > s->candidate.workspace ? thread : s->candidate.workspace;
-    int64_t projected_floats, total;
-    bool small = oi_mul_i64(q->seq * q->batch, rows, &projected_floats) &&
-                 oi_mul_i64(projected_floats + q->batch * (4 * q->hidden + rows) + 64, q->dirs * 8, &total);
-    OI_FAIL_IF(!small, ONNX_INFER_E_LIMIT, "%lld steps of %lld gates", (long long)q->seq, (long long)rows);
-    s->projected = ((size_t)projected_floats + 15) & ~(size_t)15;
-    s->state = ((size_t)(q->batch * (4 * q->hidden + rows)) + 15) & ~(size_t)15;
-    step->state = s;
-    step->run = run;
-    step->phases = 2;
-    step->phase_end[0] = (uint32_t)((size_t)q->dirs * s->input.n_tasks);
-    step->phase_end[1] = step->phase_end[0] + (uint32_t)q->dirs;
-    step->n_tasks = step->phase_end[1];
-    step->workspace = (size_t)q->dirs * (s->projected + s->state) * sizeof(float);
-    step->thread_workspace = thread * sizeof(float);
-    step->flops = 2 * (uint64_t)(q->dirs * q->seq * q->batch * rows * (q->input + q->hidden));
-    step->kernel = oi_arena_format(p->arena, "recurrent %s", s->kernels->name);
-    return ONNX_INFER_OK;
+    *packed = (packed_attr){.isa = target->isa, .kind = s.kind, .direction = a->direction, .input = s.input, .hidden = s.hidden,
+                            .linear_before_reset = a->linear_before_reset != 0};
+    oi_value_id weights = oi_rewrite_node(rw, &oi_op_oi_PackRecurrent, packed, in[B] ? 3 : 2, &n.in[W]);
+    oi_value_id from[4] = {n.in[X], weights, in[H] ? n.in[H] : OI_NONE, in[C] ? n.in[C] : OI_NONE}, out[3];
+    oi_rewrite_node_multi(rw, &oi_op_oi_RecurrentPacked, packed, in[C] ? 4 : in[H] ? 3 : 2, from, n.nout, out);
+    for (uint32_t i = 0; i < n.nout && !rw->status; i++) {
+        if (n.out[i] != OI_NONE)
+            oi_rewrite_replace(rw, n.out[i], out[i]);
+    }
+    return rw->status;
 }

@@ -68,7 +68,7 @@ static bool read_typed(const oi_graph *g, oi_value_id id)
     const oi_value *v = &g->value[id];
     for (uint32_t i = 0; i < v->nuse; i++) {
         const oi_node *n = &g->node[v->use[i].node];
-        if (v->use[i].slot != 0 || !(n->op->flags & OI_OP_LOOSE_INPUT))
+        if (!oi_op_takes_loose(n->op, v->use[i].slot))
             return true;
     }
     return v->is_output;

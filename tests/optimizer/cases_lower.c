@@ -191,6 +191,11 @@ static const rewrite_case rewrites[] = {
     {"of the standard",
      "input x float32 2x6x4x5\n y = LpNormalization(x) {axis=1}\n output y",
      "NormalizeL2"},
+    /* op_rnn_packed.c */
+    {"a recurrence with constant weights",
+     "input x float32 5x2x8\n input h float32 1x2x4\n const w float32 1x12x8 random\n const r float32 1x12x4 random\n"
+     " y = GRU(x, w, r, _, _, h) {hidden_size=4}\n output y",
+     "RecurrentPacked"},
 };
 
 static const leave_case leaves[] = {
@@ -323,6 +328,10 @@ static const leave_case leaves[] = {
     {"length 1", "a sum of magnitudes",
      "input x float32 2x6x4x5\n y = LpNormalization(x) {axis=1, p=1}\n output y",
      "LpNormalization"},
+    {"lower", "a recurrence over sequences of several lengths",
+     "input x float32 5x2x8\n input n int32 2\n const w float32 1x12x8 random\n const r float32 1x12x4 random\n"
+     " y = GRU(x, w, r, _, n) {hidden_size=4}\n output y",
+     "GRU"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);

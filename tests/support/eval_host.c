@@ -2,6 +2,7 @@
 #include "support/eval_host.h"
 
 #include "ops/infer.h"
+#include "optimizer/optimizer.h"
 
 #include <check.h>
 #include <math.h>
@@ -153,6 +154,77 @@ bool eval_prepared(const char *name, const char *attrs, const eval_tensors *in, 
     }
     oi_arena_destroy(arena);
     return step.run != NULL;
+}
+
+/* A graph of the operator alone. */
+static oi_graph *graph_of(const oi_op *op, const char *attrs, const eval_tensors *in, uint32_t open, uint32_t nout)
+{
+    oi_graph *g = oi_graph_create(NULL, NULL);
+    oi_value_id ins[EVAL_MAX], outs[EVAL_MAX];
+    oi_node_id id;
+    void *attr;
+    ck_assert_ptr_nonnull(g);
+    for (uint32_t i = 0; i < in->n; i++) {
+        oi_fact fact = oi_fact_tensor(in->t[i].dtype, in->t[i].rank, in->t[i].dim);
+        oi_tensor t;
+        ins[i] = OI_NONE;
+        if (!in->t[i].dtype)
+            continue;
+        if (open >> i & 1) {
+            ck_assert_int_eq(oi_graph_add_input(g, "", &fact, &ins[i]), ONNX_INFER_OK);
+            continue;
+        }
+        oi_tensor_share(&t, &in->t[i]);
+        ck_assert_int_eq(oi_graph_add_const(g, "", &t, &ins[i]), ONNX_INFER_OK);
+    }
+    for (uint32_t i = 0; i < nout; i++)
+        outs[i] = OI_NONE;
+    ck_assert_int_eq(oi_attr_parse_text(g->arena, op, attrs, &attr), ONNX_INFER_OK);
+    ck_assert_int_eq(oi_graph_add_node(g, op, "n", attr, in->n, ins, nout, outs, 0, NULL, &id), ONNX_INFER_OK);
+    for (uint32_t i = 0; i < nout; i++)
+        ck_assert_int_eq(oi_graph_mark_output(g, outs[i]), ONNX_INFER_OK);
+    return g;
+}
+
+bool eval_lowered(const char *name, const char *attrs, const eval_tensors *in, uint32_t open, eval_tensors *out, oi_cpu_isa isa)
+{
+    const oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
+    oi_graph *g = graph_of(find(name), attrs, in, open, out->n);
+    bool lowered = false;
+    oi_status status = oi_optimize(g, OI_STAGE_LOWERED, &target);
+    ck_assert_msg(status == ONNX_INFER_OK, "%s {%s}: %s", name, attrs, oi_error_current()->message);
+    oi_tensor *value = calloc(g->nvalue, sizeof *value);
+    for (uint32_t i = 0, k = 0; i < in->n; i++) {
+        if (in->t[i].dtype && (open >> i & 1))
+            oi_tensor_share(&value[g->input[k++]], &in->t[i]);
+    }
+    for (uint32_t v = 0; v < g->nvalue; v++) {
+        if (g->value[v].fact.konst)
+            oi_tensor_share(&value[v], g->value[v].fact.konst);
+    }
+    for (oi_node_id id = 0; id < g->nnode; id++) {
+        const oi_node *n = &g->node[id];
+        const oi_tensor *from[EVAL_MAX];
+        oi_tensor made[EVAL_MAX];
+        lowered = lowered || (n->op->flags & OI_OP_LOWERED_ONLY);
+        for (uint32_t i = 0; i < n->nin; i++)
+            from[i] = n->in[i] == OI_NONE ? NULL : &value[n->in[i]];
+        status = oi_fold_eval(g, id, NULL, n->nin, from, made);
+        ck_assert_msg(status == ONNX_INFER_OK, "%s {%s}: %s", name, attrs, oi_error_current()->message);
+        for (uint32_t i = 0; i < n->nout; i++) {
+            if (n->out[i] != OI_NONE)
+                value[n->out[i]] = made[i];
+        }
+    }
+    for (uint32_t i = 0; i < out->n; i++) {
+        oi_tensor_clear(&out->t[i]);
+        oi_tensor_share(&out->t[i], &value[g->output[i]]);
+    }
+    for (uint32_t v = 0; v < g->nvalue; v++)
+        oi_tensor_clear(&value[v]);
+    free(value);
+    oi_graph_destroy(g);
+    return lowered;
 }
 
 /* An assertion that holds costs a write to the test runner: too much for each element. */

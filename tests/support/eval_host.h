@@ -24,6 +24,10 @@ oi_status eval_op(const char *op, const char *attrs, const eval_tensors *in, uin
  * false where the operator prepares nothing for them. */
 bool eval_prepared(const char *op, const char *attrs, const eval_tensors *in, eval_tensors *out, oi_cpu_isa isa);
 
+/* The same lowered: inputs with a bit in `open` are those of a graph, others its constants. False where lowering leaves the operator
+ * as it is. */
+bool eval_lowered(const char *op, const char *attrs, const eval_tensors *in, uint32_t open, eval_tensors *out, oi_cpu_isa isa);
+
 /* Fails the test unless types and shapes are equal and elements differ by at most rel * |expected| + abs; NaN equals NaN,
  * and where both are 0 the signs are the same. */
 void eval_expect(const eval_tensors *got, const eval_tensors *expected, double rel, double abs, const char *what);
