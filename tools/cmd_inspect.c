@@ -71,7 +71,7 @@ static oi_status specialise(const tool_args *args, const oi_graph *g, oi_stage s
     return status;
 }
 
-static oi_status write_graph(const oi_graph *g, const char *file)
+static oi_status write_graph(const oi_graph *g, const char *file, const tool_picture_facts *facts)
 {
     oi_writer out = tool_file_writer(stdout);
     if (!file)
@@ -83,37 +83,19 @@ static oi_status write_graph(const oi_graph *g, const char *file)
         oi_status (*write)(const oi_graph *, const oi_writer *);
     } forms[] = {{".txt", oi_graph_dump_text},
                  {".dot", oi_graph_dump_dot},
-                 {".json", oi_graph_dump_json},
-                 {".svg", tool_graph_svg}};
+                 {".json", oi_graph_dump_json}};
+    const bool picture = dot && !strcmp(dot, ".svg");
     for (size_t i = 0; dot && i < sizeof forms / sizeof *forms; i++)
         if (!strcmp(dot, forms[i].end))
             write = forms[i].write;
-    OI_FAIL_IF(!write, ONNX_INFER_E_INVALID_ARGUMENT,
+    OI_FAIL_IF(!write && !picture, ONNX_INFER_E_INVALID_ARGUMENT,
                "--graph takes FILE.txt, FILE.dot, FILE.json or FILE.svg, not '%s'", file);
     FILE *f = fopen(file, "w");
     OI_FAIL_IF(!f, ONNX_INFER_E_IO, "%s cannot be written: %s", file, strerror(errno));
     out = tool_file_writer(f);
-    oi_status status = write(g, &out);
+    oi_status status = picture ? tool_graph_svg(g, facts, &out) : write(g, &out);
     if (fclose(f) && !status)
         status = oi_fail(ONNX_INFER_E_IO, "%s cannot be written: %s", file, strerror(errno));
-    return status;
-}
-
-static oi_status show_graph(const tool_args *args, oi_onnx_model *m)
-{
-    oi_stage stage = OI_STAGE_TYPED;
-    if (args->stage)
-        OI_TRY(stage_of(args->stage, &stage));
-    if (stage == OI_STAGE_IMPORTED)
-        return write_graph(m->graph, args->graph);
-    oi_cpu_isa isa = args->isa ? oi_cpu_isa_from_name(args->isa) : oi_cpu_isa_detect();
-    OI_FAIL_IF(isa == OI_ISA_COUNT, ONNX_INFER_E_INVALID_ARGUMENT, "no instruction set '%s'", args->isa);
-    const oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
-    oi_graph *g = NULL;
-    OI_TRY(oi_optimize(m->graph, OI_STAGE_TYPED, &target));
-    OI_TRY(specialise(args, m->graph, stage, &target, &g));
-    oi_status status = write_graph(g, args->graph);
-    oi_graph_destroy(g);
     return status;
 }
 
@@ -154,6 +136,29 @@ static oi_status count_costs(const tool_args *args, onnx_infer_model *m, sizes *
     }
     onnx_infer_plan_release(plan);
     onnx_infer_options_free(o);
+    return status;
+}
+
+/* In the head of a picture stands what a run costs, where that is known. */
+static oi_status show_graph(const tool_args *args, onnx_infer_model *model, oi_onnx_model *m)
+{
+    sizes s = {0};
+    tool_picture_facts facts = {.model = args->path[0]};
+    if (args->graph && !onnx_infer_model_issue_count(model) && !count_costs(args, model, &s))
+        facts.flops = s.flops;
+    oi_stage stage = OI_STAGE_TYPED;
+    if (args->stage)
+        OI_TRY(stage_of(args->stage, &stage));
+    if (stage == OI_STAGE_IMPORTED)
+        return write_graph(m->graph, args->graph, &facts);
+    oi_cpu_isa isa = args->isa ? oi_cpu_isa_from_name(args->isa) : oi_cpu_isa_detect();
+    OI_FAIL_IF(isa == OI_ISA_COUNT, ONNX_INFER_E_INVALID_ARGUMENT, "no instruction set '%s'", args->isa);
+    const oi_target target = {.isa = isa, .kernels = oi_kernels_for(isa)};
+    oi_graph *g = NULL;
+    OI_TRY(oi_optimize(m->graph, OI_STAGE_TYPED, &target));
+    OI_TRY(specialise(args, m->graph, stage, &target, &g));
+    oi_status status = write_graph(g, args->graph, &facts);
+    oi_graph_destroy(g);
     return status;
 }
 
@@ -300,7 +305,7 @@ static oi_status inspect_loaded(const tool_args *args, onnx_infer_model *m, oi_o
 {
     sizes s = {0};
     if (args->stage || args->graph) {
-        OI_TRY(show_graph(args, file));
+        OI_TRY(show_graph(args, m, file));
         if (!args->graph)
             return ONNX_INFER_OK;
     } else {

@@ -4,6 +4,11 @@
 
 #include "graph/graph.h"
 
-oi_status tool_graph_svg(const oi_graph *g, const oi_writer *w);
+typedef struct {
+    const char *model; /* what it is called */
+    uint64_t flops;    /* of a run; 0: not known */
+} tool_picture_facts;
+
+oi_status tool_graph_svg(const oi_graph *g, const tool_picture_facts *facts, const oi_writer *w);
 
 #endif
