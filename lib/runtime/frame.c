@@ -203,8 +203,8 @@ static oi_status take_arena(oi_frame *f, oi_state *s)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         m->bytes = need;
     }
-    if (need > m->peak)
-        m->peak = need;
+    if (s->plan->arena_bytes > m->peak)
+        m->peak = s->plan->arena_bytes;
     if (s->arena == m->data)
         return ONNX_INFER_OK;
     s->arena = m->data;

@@ -9,6 +9,16 @@
 /* Beyond this many items they are placed in order of time alone, which is linear. */
 enum { ANY_ORDER_MAX = 8192 };
 
+/* Large items get a cache line more, so that neighbours do not lie whole pages apart: what a loop reads and writes in step
+ * would meet in the same sets of the cache. */
+enum { LARGE = 16 << 10 };
+
+static size_t padded_size(size_t bytes)
+{
+    const size_t whole = (bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN;
+    return whole >= LARGE ? whole + OI_ALIGN : whole;
+}
+
 typedef struct {
     oi_mem_item *item;
     size_t padded, offset;
@@ -141,7 +151,7 @@ void oi_memplan_live(const oi_mem_item *item, size_t n, uint32_t nstep, size_t *
     size_t now = 0;
     memset(live, 0, nstep * sizeof *live);
     for (size_t i = 0; i < n; i++) { /* what begins less what has ended, which wraps */
-        const size_t padded = (item[i].bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN + OI_ALIGN;
+        const size_t padded = padded_size(item[i].bytes);
         if (item[i].first < nstep)
             live[item[i].first] += padded;
         if (item[i].last < nstep - 1)
@@ -154,10 +164,9 @@ void oi_memplan_live(const oi_mem_item *item, size_t n, uint32_t nstep, size_t *
 static oi_status describe(entry *todo, oi_mem_item *item, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        size_t padded;
         todo[i].item = &item[i];
-        if (!oi_align_size(item[i].bytes, OI_ALIGN, &padded) || !oi_add_size(padded, OI_ALIGN, &todo[i].padded) ||
-            todo[i].padded > SIZE_MAX / 4 / n)
+        todo[i].padded = item[i].bytes < SIZE_MAX / 4 ? padded_size(item[i].bytes) : SIZE_MAX;
+        if (todo[i].padded > SIZE_MAX / 4 / n)
             return oi_fail(ONNX_INFER_E_LIMIT, "the model needs more memory than can be addressed");
     }
     return ONNX_INFER_OK;

@@ -15,7 +15,7 @@ typedef struct {
     size_t total, live;
 } oi_mem_need;
 
-/* Sets the offsets so that items whose lifetimes meet do not overlap, each followed by OI_ALIGN spare bytes. Each item goes
+/* Sets the offsets so that items whose lifetimes meet do not overlap. Each item goes
  * into the smallest gap that holds it; several orders in which they are placed are tried, until one needs no
  * more than `live`. Fails for want of memory or where sizes overflow (ONNX_INFER_E_LIMIT). */
 oi_status oi_memplan(const oi_alloc *a, oi_mem_item *item, size_t n, oi_mem_need *need);

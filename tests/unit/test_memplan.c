@@ -16,12 +16,11 @@ static bool is_sound(const oi_mem_item *item, size_t n, size_t total)
 {
     bool sound = true;
     for (size_t i = 0; i < n; i++) {
-        sound = sound && item[i].offset % OI_ALIGN == 0 && item[i].offset + item[i].bytes + OI_ALIGN <= total;
+        sound = sound && item[i].offset % OI_ALIGN == 0 && item[i].offset + item[i].bytes <= total;
         for (size_t j = 0; j < i; j++) {
             if (item[i].first > item[j].last || item[j].first > item[i].last)
                 continue;
-            sound = sound && (item[i].offset >= item[j].offset + item[j].bytes + OI_ALIGN ||
-                              item[j].offset >= item[i].offset + item[i].bytes + OI_ALIGN);
+            sound = sound && (item[i].offset >= item[j].offset + item[j].bytes || item[j].offset >= item[i].offset + item[i].bytes);
         }
     }
     return sound;
@@ -35,7 +34,7 @@ static size_t most_alive(const oi_mem_item *item, size_t n)
         size_t now = 0;
         for (size_t j = 0; j < n; j++) {
             if (item[j].first <= item[i].first && item[i].first <= item[j].last)
-                now += (item[j].bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN + OI_ALIGN;
+                now += (item[j].bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN;
         }
         most = now > most ? now : most;
     }
