@@ -26,7 +26,7 @@ static oi_status run_twice(oi_frame *f, const oi_engine *e, uint32_t nin, const 
     return status;
 }
 
-static oi_status run_to(oi_stage stage, const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps)
+static oi_status run_to(oi_stage stage, const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, graph_cost *cost)
 {
     oi_engine e = {.stage = stage, .target = {.isa = isa, .kernels = oi_kernels_for(isa)},
                    .limits = {1 << 20, 8, (uint64_t)1 << 30, (uint64_t)1 << 31, 2}};
@@ -51,9 +51,11 @@ static oi_status run_to(oi_stage stage, const oi_graph *g, oi_cpu_isa isa, uint6
         status = oi_frame_create(program, &e, NULL, &frame);
     if (!status)
         status = run_twice(frame, &e, g->ninput, arg, g->noutput, out);
-    if (!status && steps) {
+    if (!status && cost) {
         oi_plan *plan = oi_program_last_plan(program);
-        *steps = plan->nstep;
+        *cost = (graph_cost){.steps = plan->nstep, .live = oi_frame_live(frame)};
+        uint64_t now = 0;
+        oi_frame_memory(frame, &now, &cost->arena);
         oi_plan_release(plan);
     }
     oi_frame_destroy(frame);
@@ -64,9 +66,9 @@ static oi_status run_to(oi_stage stage, const oi_graph *g, oi_cpu_isa isa, uint6
     return status;
 }
 
-oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, uint32_t *steps)
+oi_status graph_run(const oi_graph *g, oi_cpu_isa isa, uint64_t seed, int64_t open, oi_tensor *out, graph_cost *cost)
 {
-    return run_to(OI_STAGE_LOWERED, g, isa, seed, open, out, steps);
+    return run_to(OI_STAGE_LOWERED, g, isa, seed, open, out, cost);
 }
 
 oi_status graph_compute(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *out)

@@ -1,4 +1,4 @@
-/* What of a graph is a step of its plan, and that sharing storage changes no result. */
+/* What of a graph is a step of its plan, what memory that takes, and that sharing storage changes no result. */
 #include "graph_run.h"
 #include "ops/infer.h"
 
@@ -54,23 +54,52 @@ static const plan_case cases[] = {
      "a = Conv(x, w)\n b = Conv(x, v)\n c = Concat(a, b) {axis=1}\n y = Conv(c, u)\n output y", 0},
 };
 
-START_TEST(plans_as_it_should)
+static const struct {
+    const char *name, *graph;
+    uint64_t most; /* bytes of the arena */
+} memory_cases[] = {
+    {"a channel of a signal is read as it lies",
+     "input x float32 1x1x640\n const w float32 64x1x256 random\n a = Relu(x)\n y = Conv(a, w) {strides=[128]}\n output y", 640 * 4 + 64 * 4 * 4 + 256},
+    {"products of few rows need no room", "input x float32 4x256\n const w float32 256x300 random\n a = Softmax(x)\n b = MatMul(a, w)\n y = Softmax(b)\n"
+                                          "output y", 4 * 4 * (256 + 300)},
+    {"a chain works in the room of its parts",
+     "input x float32 5x129\n input z float32 5x129\n a = Softmax(x)\n b = Exp(a)\n c = Neg(a)\n d = Add(b, c)\n e = Sqrt(d)\n f = Mul(e, e)\n"
+     "y = Softmax(f)\n output y", 4 * (4 * 5 * 129 + 64)},
+};
+
+static graph_cost cost_of(const char *name, const char *text)
 {
-    const plan_case *c = &cases[_i];
-    oi_graph *g = graph_from_text(c->graph);
+    oi_graph *g = graph_from_text(text);
     oi_tensor a[4] = {0}, b[4] = {0};
-    uint32_t steps = 0;
+    graph_cost cost = {0};
     ck_assert_int_eq(graph_evaluate(g, 7, 5, a), ONNX_INFER_OK);
-    oi_status status = graph_run(g, oi_cpu_isa_detect(), 7, 5, b, &steps);
-    ck_assert_msg(!status, "%s: %s", c->name, oi_error_current()->message);
+    oi_status status = graph_run(g, oi_cpu_isa_detect(), 7, 5, b, &cost);
+    ck_assert_msg(!status, "%s: %s", name, oi_error_current()->message);
     for (uint32_t i = 0; i < g->noutput; i++)
-        ck_assert_msg(tensors_differ(&a[i], &b[i]) < 1e-5, "%s: output %u differs by %g", c->name, i, tensors_differ(&a[i], &b[i]));
-    ck_assert_msg(!c->steps || steps == c->steps, "%s: %u steps, expected %u", c->name, steps, c->steps);
+        ck_assert_msg(tensors_differ(&a[i], &b[i]) < 1e-5, "%s: output %u differs by %g", name, i, tensors_differ(&a[i], &b[i]));
     for (int i = 0; i < 4; i++) {
         oi_tensor_clear(&a[i]);
         oi_tensor_clear(&b[i]);
     }
     oi_graph_destroy(g);
+    ck_assert_msg(cost.arena <= cost.live + cost.live / 10, "%s: %llu bytes, %llu in use", name, (unsigned long long)cost.arena,
+                  (unsigned long long)cost.live);
+    return cost;
+}
+
+START_TEST(plans_as_it_should)
+{
+    const plan_case *c = &cases[_i];
+    const graph_cost cost = cost_of(c->name, c->graph);
+    ck_assert_msg(!c->steps || cost.steps == c->steps, "%s: %u steps, expected %u", c->name, cost.steps, c->steps);
+}
+END_TEST
+
+START_TEST(takes_little_memory)
+{
+    const graph_cost cost = cost_of(memory_cases[_i].name, memory_cases[_i].graph);
+    ck_assert_msg(cost.arena <= memory_cases[_i].most, "%s: %llu bytes, expected at most %llu", memory_cases[_i].name,
+                  (unsigned long long)cost.arena, (unsigned long long)memory_cases[_i].most);
 }
 END_TEST
 
@@ -125,7 +154,7 @@ START_TEST(short_loops_are_unrolled)
         {2, true, "Loop"}};
     const int64_t turns = rows[_i].own ? 1 : rows[_i].turns, three = 3, dims[2] = {2, 3};
     oi_tensor got[2] = {0};
-    uint32_t steps;
+    graph_cost cost;
     uint64_t seed = 5, other = 3;
     oi_graph *g = graph_with_loop(rows[_i].turns, rows[_i].own);
     oi_tensor x = tensor_random(&seed, ONNX_INFER_FLOAT, 2, dims), c = tensor_random(&other, ONNX_INFER_FLOAT, 1, &three);
@@ -139,7 +168,7 @@ START_TEST(short_loops_are_unrolled)
         ck_assert_msg(strstr(left, w) != NULL, "%s", w);
     ck_assert(loop ? g->nnode == 1 : g->nnode > 1);
     free(ops);
-    status = graph_run(g, OI_ISA_GENERIC, 5, 3, got, &steps);
+    status = graph_run(g, OI_ISA_GENERIC, 5, 3, got, &cost);
     ck_assert_msg(!status, "%s", oi_error_current()->message);
     ck_assert_int_eq(got[1].dim[0], turns);
     for (int64_t t = 0; t < turns; t++) {
@@ -159,11 +188,27 @@ START_TEST(short_loops_are_unrolled)
 }
 END_TEST
 
+START_TEST(bodies_count_where_they_run)
+{
+    oi_graph *g = graph_with_loop(17, false); /* too many turns to unroll */
+    oi_tensor got[2] = {0};
+    graph_cost cost;
+    ck_assert_int_eq(graph_run(g, OI_ISA_GENERIC, 5, 3, got, &cost), ONNX_INFER_OK);
+    ck_assert_uint_gt(cost.live, 0);
+    ck_assert_uint_le(cost.live, cost.arena);
+    for (int i = 0; i < 2; i++)
+        oi_tensor_clear(&got[i]);
+    oi_graph_destroy(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("plan");
     TCase *t = tcase_create("plan");
     tcase_add_loop_test(t, plans_as_it_should, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_loop_test(t, takes_little_memory, 0, (int)(sizeof memory_cases / sizeof *memory_cases));
+    tcase_add_test(t, bodies_count_where_they_run);
     tcase_add_loop_test(t, short_loops_are_unrolled, 0, 4);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
