@@ -450,8 +450,11 @@ static void pack_panel(const oi_conv_plan *p, const oi_loose_float *w, const flo
             for (size_t x = 0; x < s->kw; x++)
                 nx += in_phase(s->transposed, x, s->dw, s->sw, rx);
             float *d = dst + q.offset * ny * nx;
-            for (size_t b = 0; b < q.blocks; b++) {
-                const size_t ic0 = (q.block + b) * p->in_lanes, channels = b + 1 == q.blocks ? q.last : p->in_lanes;
+            /* Without taps to put in order blocks follow each other as their channels do. */
+            const size_t together = s->kh * s->kw == 1 ? q.blocks : 1;
+            for (size_t b = 0; b < q.blocks; b += together) {
+                const size_t ic0 = (q.block + b) * p->in_lanes;
+                const size_t channels = b + together == q.blocks ? (together - 1) * p->in_lanes + q.last : p->in_lanes;
                 if (pack_block(p, &q, ic0, channels, w, scale, d)) {
                     d += channels * s->kh * s->kw * q.vectors * p->kern->vl;
                     continue;

@@ -26,10 +26,12 @@ static inline void block(size_t rows, size_t cols, const oi_loose_float *src, si
 void OI_KNAME(transpose)(size_t rows, size_t cols, const oi_loose_float *src, size_t src_ld, float *dst,
                          size_t dst_ld)
 {
-    for (size_t c = 0; c < cols; c += VL)
+    enum { SPAN = 64 }; /* floats that are read of a row before the next: a few lines of the cache */
+    for (size_t c0 = 0; c0 < cols; c0 += SPAN)
         for (size_t r = 0; r < rows; r += VL)
-            block(rows - r < VL ? rows - r : VL, cols - c < VL ? cols - c : VL, src + r * src_ld + c, src_ld,
-                  dst + c * dst_ld + r, dst_ld);
+            for (size_t c = c0; c < cols && c < c0 + SPAN; c += VL)
+                block(rows - r < VL ? rows - r : VL, cols - c < VL ? cols - c : VL, src + r * src_ld + c, src_ld,
+                      dst + c * dst_ld + r, dst_ld);
 }
 
 void OI_KNAME(to_blocked)(size_t channels, size_t pixels, size_t count, const float *src, float *dst)
