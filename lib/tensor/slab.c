@@ -6,9 +6,10 @@
 #include <pthread.h>
 
 enum {
-    SMALL_BYTES = 16 << 10,       /* not worth a place in a piece */
-    FIRST_PIECE_BYTES = 1 << 20,  /* small networks pay for no big page */
-    LONGEST_PIECE_BYTES = 64 << 20, /* memory is only taken as it is written: what is left of the last piece costs nothing */
+    SMALL_BYTES = 16 << 10,        /* not worth a place in a piece */
+    FIRST_PIECE_BYTES = 256 << 10, /* small networks pay for no big page */
+    PIECE_BYTES = (2 << 20) - 4096, /* with its header a big page */
+    PART_OF_TOTAL = 4,             /* pieces grow with what has been asked for, so that few are needed and little is left over */
 };
 
 struct oi_slab {
@@ -44,12 +45,12 @@ void oi_slab_destroy(oi_slab *s)
     oi_free_mem(&alloc, s);
 }
 
-/* A piece with room for `bytes`. Pieces grow with what has been asked for, so that few are needed. */
+/* A piece with room for `bytes`. */
 static oi_status new_piece(oi_slab *s, size_t bytes)
 {
-    size_t size = s->total < FIRST_PIECE_BYTES ? FIRST_PIECE_BYTES : s->total;
-    if (size > LONGEST_PIECE_BYTES)
-        size = LONGEST_PIECE_BYTES;
+    size_t size = s->total / PART_OF_TOTAL;
+    if (size < PIECE_BYTES)
+        size = s->total ? PIECE_BYTES : FIRST_PIECE_BYTES;
     if (size < bytes)
         size = bytes;
     oi_buffer *piece;
@@ -57,7 +58,7 @@ static oi_status new_piece(oi_slab *s, size_t bytes)
     oi_buffer_release(s->piece);
     s->piece = piece;
     s->used = 0;
-    s->total = s->total < LONGEST_PIECE_BYTES ? s->total + size : s->total;
+    s->total = s->total < SIZE_MAX - size ? s->total + size : SIZE_MAX;
     return ONNX_INFER_OK;
 }
 
