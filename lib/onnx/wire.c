@@ -117,6 +117,42 @@ static bool is_payload(uint32_t id)
     return id == 4 || id == 5 || id == 7 || id == 9 || id == 10 || id == 11;
 }
 
+/* Moves *at behind a number; says what is wrong with it, or NULL. */
+static const char *skip_number(unsigned wire, const uint8_t **at, const uint8_t *end)
+{
+    uint64_t v;
+    const size_t n = wire == WIRE_FIXED64 ? 8 : 4;
+    if (wire == WIRE_VARINT)
+        return oi_wire_varint(at, end, &v) ? NULL : "bad number";
+    if ((size_t)(end - *at) < n)
+        return "a number runs past the end";
+    *at += n;
+    return NULL;
+}
+
+/* Numbers of a repeated field, one after the other with a tag each, become one packed field: protobuf-c makes a record of each
+ * field that it meets. `body`: the first number behind its tag, which begins at `field_start`; *at: behind it. */
+static oi_status pack_run(scan *s, const uint8_t *field_start, const uint8_t *body, const uint8_t **at, const uint8_t *end, uint64_t tag,
+                          const ProtobufCMessageDescriptor *d)
+{
+    const unsigned wire = tag & 7;
+    const size_t tag_bytes = (size_t)(body - field_start);
+    size_t hole;
+    OI_TRY(put_varint(s, (tag & ~(uint64_t)7) | WIRE_BYTES));
+    OI_TRY(put_length_hole(s, &hole));
+    OI_TRY(put(s, body, (size_t)(*at - body)));
+    while ((size_t)(end - *at) > tag_bytes && !memcmp(*at, field_start, tag_bytes)) {
+        const uint8_t *number = *at + tag_bytes, *after = number;
+        const char *wrong = skip_number(wire, &after, end);
+        if (wrong)
+            return bad(s, *at, d, wrong);
+        OI_TRY(put(s, number, (size_t)(after - number)));
+        *at = after;
+    }
+    fill_length_hole(s, hole);
+    return ONNX_INFER_OK;
+}
+
 static oi_status scan_message(scan *s, const uint8_t *at, const uint8_t *end, const ProtobufCMessageDescriptor *d, uint32_t depth)
 {
     bool tensor = d == &oi_onnx__tensor_proto__descriptor;
@@ -137,17 +173,14 @@ static oi_status scan_message(scan *s, const uint8_t *at, const uint8_t *end, co
         uint32_t id = (uint32_t)(tag >> 3);
         unsigned wire = tag & 7;
         const uint8_t *body = at;
+        const char *wrong;
         switch (wire) {
         case WIRE_VARINT:
-            if (!oi_wire_varint(&at, end, &n))
-                return bad(s, field_start, d, "bad number");
-            break;
         case WIRE_FIXED64:
         case WIRE_FIXED32:
-            n = wire == WIRE_FIXED64 ? 8 : 4;
-            if ((uint64_t)(end - at) < n)
-                return bad(s, field_start, d, "a number runs past the end");
-            at += n;
+            wrong = skip_number(wire, &at, end);
+            if (wrong)
+                return bad(s, field_start, d, wrong);
             break;
         case WIRE_BYTES:
             if (!oi_wire_varint(&at, end, &n))
@@ -183,6 +216,8 @@ static oi_status scan_message(scan *s, const uint8_t *at, const uint8_t *end, co
             piece[npiece][0] = id;
             piece[npiece][1] = (uint64_t)(body - s->start);
             piece[npiece++][2] = n;
+        } else if (f->label == PROTOBUF_C_LABEL_REPEATED && wire != WIRE_BYTES) {
+            OI_TRY(pack_run(s, field_start, body, &at, end, tag, d));
         } else {
             OI_TRY(put(s, field_start, (size_t)(at - field_start)));
         }

@@ -2,6 +2,7 @@
 #include "onnx/model_file.h"
 #include "onnx/onnx.pb-c.h"
 #include "onnx/value_file.h"
+#include "onnx/wire.h"
 #include "ops/infer.h"
 
 #include <check.h>
@@ -726,6 +727,40 @@ START_TEST(through_a_reader)
 }
 END_TEST
 
+/* Numbers with a tag each, packed ones and other fields in between are one list, in the file's order. */
+START_TEST(repeated_numbers_in_any_form)
+{
+    static const uint8_t bytes[] = {
+        0x0a, 1,    'a',                                    /* name */
+        0x40, 1,    0x40, 0xff, 0x01,                       /* ints: 1, 255 */
+        0x3d, 0,    0,    0x80, 0x3f, 0x3d, 0, 0, 0, 0x40,  /* floats: 1, 2 */
+        0x42, 2,    3,    4,                                /* ints, packed: 3, 4 */
+        0x40, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, /* ints: -1 */
+        0xa0, 0x01, 7,                                      /* type */
+        0x40, 5,                                            /* ints: 5 */
+    };
+    static const int64_t ints[] = {1, 255, 3, 4, -1, 5};
+    const oi_wire_limits limits = {10, 10, 10};
+    oi_wire_skeleton out;
+    for (size_t n = 0; n < sizeof bytes; n++) { /* cut off anywhere it is refused or whole, never more */
+        oi_status status = oi_wire_scan(&oi_alloc_libc, bytes, n, &oi_onnx__attribute_proto__descriptor, &limits, &out);
+        ck_assert(status == ONNX_INFER_OK || status == ONNX_INFER_E_PARSE);
+        oi_free_mem(&oi_alloc_libc, out.data);
+    }
+    ck_assert_int_eq(oi_wire_scan(&oi_alloc_libc, bytes, sizeof bytes, &oi_onnx__attribute_proto__descriptor, &limits, &out), ONNX_INFER_OK);
+    OiOnnx__AttributeProto *a = oi_onnx__attribute_proto__unpack(NULL, out.size, out.data);
+    ck_assert_ptr_nonnull(a);
+    ck_assert_str_eq(a->name, "a");
+    ck_assert_uint_eq(a->n_ints, 6);
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(a->ints[i], ints[i]);
+    ck_assert(a->n_floats == 2 && a->floats[0] == 1 && a->floats[1] == 2);
+    ck_assert_int_eq(a->type, 7);
+    oi_onnx__attribute_proto__free_unpacked(a, NULL);
+    oi_free_mem(&oi_alloc_libc, out.data);
+}
+END_TEST
+
 START_TEST(wrong_hints_do_no_harm)
 {
     OiOnnx__GraphProto *g = graph("x", "y");
@@ -828,6 +863,7 @@ int main(void)
     tcase_add_test(t, external_data_stay_in_the_folder);
     tcase_add_test(t, borrowed_bytes);
     tcase_add_test(t, through_a_reader);
+    tcase_add_test(t, repeated_numbers_in_any_form);
     tcase_add_test(t, wrong_hints_do_no_harm);
     tcase_add_test(t, values_come_back_from_files);
     suite_add_tcase(s, t);
