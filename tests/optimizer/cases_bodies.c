@@ -45,8 +45,8 @@ static const rewrite_case rewrites[] = {
      "Exp Softmax Mul Loop(Add)"},
     {"also where the loop may not turn", LOOP(OPEN, "a = Exp(x)\n w = Add(v, a)"), "Size Exp Loop(Add)"},
     {"also what can fail where the loop turns",
-     LOOP(FORTY, "const u int64 2 = 1 3\n k = ReduceMin(n)\n a = Gather(x, k)\n d = Reshape(a, u)\n w = Add(v, d)"),
-     "ReduceMin Gather Reshape Loop(Add)"},
+     LOOP(FORTY, "const u int64 2 = 1 3\n const o int64 scalar = 2\n l = ReduceMin(n)\n k = Mod(l, o)\n a = Gather(x, k)\n d = Reshape(a, u)\n w = Add(v, d)"),
+     "ReduceMin Mod Gather Reshape Loop(Add)"},
     {"of a scan, too",
      "input x float32 2x3\n input s float32 5x2x3\n input h float32 2x3\n sub b(x)\n input v any\n input e any\n"
      "a = Exp(x)\n d = Mul(e, a)\n f = Tanh(v)\n w = Add(f, d)\n output w\n output f\n end\n"
