@@ -90,6 +90,20 @@ oi_ints oi_rewrite_ints(oi_rewrite *rw, const int64_t *v, uint32_t n)
     return list;
 }
 
+oi_value_id oi_rewrite_transpose(oi_rewrite *rw, oi_value_id x, int32_t rank, const int64_t *perm)
+{
+    const oi_op *op = oi_op_find("", "Transpose");
+    void *attr = op ? oi_attr_new(rw->g->arena, op) : NULL;
+    const oi_ints list = oi_rewrite_ints(rw, perm, (uint32_t)rank);
+    if (!attr || !list.at) {
+        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
+        return OI_NONE;
+    }
+    const oi_node like = {.op = op, .attr = attr};
+    memcpy((void *)oi_attr_field(&like, "perm"), &list, sizeof list);
+    return oi_rewrite_node(rw, op, attr, 1, &x);
+}
+
 oi_value_id oi_rewrite_const_float(oi_rewrite *rw, float v)
 {
     oi_tensor t = {0};

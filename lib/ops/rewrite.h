@@ -40,6 +40,8 @@ oi_value_id oi_rewrite_op(oi_rewrite *rw, const char *domain, const char *name, 
 oi_value_id oi_rewrite_const(oi_rewrite *rw, oi_tensor *t); /* takes over the reference */
 oi_value_id oi_rewrite_const_ints(oi_rewrite *rw, const int64_t *v, uint32_t n); /* int64, rank 1 */
 oi_value_id oi_rewrite_const_float(oi_rewrite *rw, float v);                     /* float32 scalar */
+/* Transpose(x) by these `rank` axes. */
+oi_value_id oi_rewrite_transpose(oi_rewrite *rw, oi_value_id x, int32_t rank, const int64_t *perm);
 void oi_rewrite_replace(oi_rewrite *rw, oi_value_id from, oi_value_id to);
 /* A list for an attribute, in the graph's arena; an empty one is there, too. Without memory `at` is NULL. */
 oi_ints oi_rewrite_ints(oi_rewrite *rw, const int64_t *v, uint32_t n);

@@ -27,6 +27,7 @@ core_sources += lib/optimizer/pass_subgraph.c
 core_sources += lib/optimizer/pass_unroll.c
 core_sources += lib/optimizer/pack_cache.c
 core_sources += lib/optimizer/pack_cache.h
+core_sources += lib/optimizer/move_axes.c
 core_sources += lib/optimizer/move_bias.c
 core_sources += lib/optimizer/pack_store.c
 core_sources += lib/optimizer/pack_store.h

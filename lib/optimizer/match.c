@@ -87,3 +87,11 @@ bool oi_match_used_as_codes(const oi_graph *g, oi_value_id v)
     }
     return value->is_output;
 }
+
+const int64_t *oi_match_permutation(const oi_graph *g, oi_value_id v, int32_t rank)
+{
+    const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "Transpose");
+    const oi_ints *perm = n ? oi_attr_field(n, "perm") : NULL;
+    bool fits = perm && perm->at && rank > 1 && perm->n == (uint32_t)rank && oi_graph_fact(g, v)->shape.rank == rank;
+    return fits && !oi_graph_fact(g, n->in[0])->konst ? perm->at : NULL;
+}

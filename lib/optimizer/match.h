@@ -18,5 +18,8 @@ bool oi_match_used_as_codes(const oi_graph *g, oi_value_id v);
 oi_value_id oi_match_unary(const oi_graph *g, oi_value_id v, const char *op);
 /* v = max(low, min(high, x)) in any spelling: x. OI_NONE: it is not. */
 oi_value_id oi_match_clip(const oi_graph *g, oi_value_id v, double low, double high);
+/* The permutation of the Transpose that makes v, of this rank; NULL where v is made otherwise, or of a constant, which is to
+ * be folded. */
+const int64_t *oi_match_permutation(const oi_graph *g, oi_value_id v, int32_t rank);
 
 #endif

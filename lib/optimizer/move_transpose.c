@@ -17,23 +17,13 @@
 
 enum { MOST = 32 };
 
-/* The permutation of the Transpose that makes v, of this rank; NULL where v is made otherwise, or of a constant, which is to
- * be folded. */
-static const int64_t *permutation_of(const oi_graph *g, oi_value_id v, int32_t rank)
-{
-    const oi_node *n = v == OI_NONE ? NULL : oi_match_def(g, v, "Transpose");
-    const oi_ints *perm = n ? oi_attr_field(n, "perm") : NULL;
-    bool fits = perm && perm->at && rank > 1 && perm->n == (uint32_t)rank && oi_graph_fact(g, v)->shape.rank == rank;
-    return fits && !oi_graph_fact(g, n->in[0])->konst ? perm->at : NULL;
-}
-
 /* The first permutation among the inputs; *dies says whether one of its Transposes has no other user. */
 static const int64_t *common_permutation(const oi_graph *g, const oi_node *n, int32_t rank, bool *dies)
 {
     const int64_t *common = NULL;
     *dies = false;
     for (uint32_t i = 0; i < n->nin; i++) {
-        const int64_t *perm = permutation_of(g, n->in[i], rank);
+        const int64_t *perm = oi_match_permutation(g, n->in[i], rank);
         if (!perm)
             continue;
         if (common && memcmp(common, perm, (size_t)rank * sizeof *perm) != 0)
@@ -47,19 +37,10 @@ static const int64_t *common_permutation(const oi_graph *g, const oi_node *n, in
 /* What the permutation would have made v of. */
 static oi_value_id unpermuted(oi_rewrite *rw, oi_value_id v, int32_t rank, const int64_t *perm)
 {
-    int64_t *inverse = oi_arena_array(rw->g->arena, (size_t)rank, sizeof *inverse);
-    const oi_op *op = oi_op_find("", "Transpose");
-    void *attr = oi_attr_new(rw->g->arena, op);
-    if (!inverse || !attr) {
-        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
-        return OI_NONE;
-    }
+    int64_t inverse[OI_MAX_RANK];
     for (int32_t i = 0; i < rank; i++)
         inverse[perm[i]] = i;
-    const oi_ints back = {inverse, (uint32_t)rank};
-    const oi_node like = {.op = op, .attr = attr};
-    memcpy((void *)oi_attr_field(&like, "perm"), &back, sizeof back);
-    return oi_rewrite_node(rw, op, attr, 1, &v);
+    return oi_rewrite_transpose(rw, v, rank, inverse);
 }
 
 static oi_value_id of_rank(oi_rewrite *rw, const oi_tensor *t, int32_t rank)
@@ -79,7 +60,7 @@ static bool goes_on(const oi_graph *g, const oi_node *n, int32_t rank, const int
     for (uint32_t i = 0; i < v->nuse; i++) {
         const oi_node *user = &g->node[v->use[i].node];
         for (uint32_t k = 0; (user->op->flags & OI_OP_ELEMENTWISE) && k < user->nin; k++) {
-            const int64_t *other = permutation_of(g, user->in[k], rank);
+            const int64_t *other = oi_match_permutation(g, user->in[k], rank);
             if (other && memcmp(other, perm, (size_t)rank * sizeof *perm) == 0 && oi_match_single_use(g, user->in[k]))
                 return true;
         }
@@ -87,26 +68,17 @@ static bool goes_on(const oi_graph *g, const oi_node *n, int32_t rank, const int
     return false;
 }
 
-static oi_value_id permuted(oi_rewrite *rw, oi_value_id v, oi_value_id like)
-{
-    const oi_node *n = oi_match_def(rw->g, like, "Transpose");
-    const oi_op *op = n->op;
-    void *attr = n->attr;
-    return oi_rewrite_node(rw, op, attr, 1, &v);
-}
-
 /* Moves the operator of node n, with these attributes, in front of the Transposes of its inputs. */
 static oi_status move_down(oi_rewrite *rw, const oi_node *n, void *attr, int32_t rank, const int64_t *perm, bool constants)
 {
     const oi_graph *g = rw->g;
-    oi_value_id in[MOST], one = OI_NONE;
+    oi_value_id in[MOST];
     if (n->nin > MOST)
         return ONNX_INFER_OK;
     for (uint32_t i = 0; i < n->nin; i++) {
         in[i] = n->in[i];
         const oi_fact *f = oi_graph_fact(g, in[i]);
-        if (permutation_of(g, in[i], rank)) {
-            one = in[i];
+        if (oi_match_permutation(g, in[i], rank)) {
             in[i] = oi_match_def(g, in[i], "Transpose")->in[0];
         } else if (!f || (constants && f->shape.rank >= 0 && oi_shape_is_concrete(&f->shape) &&
                           oi_dims_count(f->shape.rank, f->shape.dim) == 1 && f->shape.rank <= 1)) {
@@ -123,7 +95,7 @@ static oi_status move_down(oi_rewrite *rw, const oi_node *n, void *attr, int32_t
         }
     }
     oi_value_id made = oi_rewrite_node(rw, n->op, attr, n->nin, in);
-    oi_rewrite_replace(rw, n->out[0], permuted(rw, made, one));
+    oi_rewrite_replace(rw, n->out[0], oi_rewrite_transpose(rw, made, rank, perm));
     return rw->status;
 }
 

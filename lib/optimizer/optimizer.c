@@ -46,6 +46,8 @@ static const oi_rule declutter_rules[] = {
     {"flat transpose", "Transpose", oi_rule_flat_transpose, OI_EXACT},
     {"transpose behind", NULL, oi_rule_transpose_down, OI_EXACT},
     {"transpose behind", "Concat", oi_rule_transpose_concat, OI_EXACT},
+    {"transpose behind a sum", NULL, oi_rule_transpose_sum, OI_ROUNDS},
+    {"transpose behind a choice", NULL, oi_rule_transpose_choice, OI_EXACT},
     {"gathers", "Gather", oi_rule_split_gathers, OI_EXACT},
     {"upsampling", "Conv", oi_rule_upsample_conv, OI_ROUNDS},
     {"blocks of pixels", "Reshape", oi_rule_space, OI_EXACT},

@@ -37,6 +37,10 @@ oi_status oi_rule_two_factors(oi_rewrite *rw, oi_node_id id);    /* MatMul(a c, 
 oi_status oi_rule_transpose_down(oi_rewrite *rw, oi_node_id id);   /* Add(Transpose(x), Transpose(y)) -> Transpose(Add(x, y)) */
 oi_status oi_rule_transpose_concat(oi_rewrite *rw, oi_node_id id); /* Concat(Transpose(x), Transpose(y)) -> Transpose(Concat(x, y)) */
 
+/* move_axes.c */
+oi_status oi_rule_transpose_sum(oi_rewrite *rw, oi_node_id id);    /* ReduceMean(Transpose(x)) -> Transpose(ReduceMean(x)), ... */
+oi_status oi_rule_transpose_choice(oi_rewrite *rw, oi_node_id id); /* Slice(Transpose(x)) -> Transpose(Slice(x)), ... */
+
 /* split_gathers.c */
 oi_status oi_rule_split_gathers(oi_rewrite *rw, oi_node_id id); /* Gather(x, 0), Gather(x, 1), ... -> Split(x) */
 

@@ -30,20 +30,6 @@ static bool read_perm(const oi_node *n, int32_t rank, int64_t *perm)
     return seen == (1u << rank) - 1;
 }
 
-static oi_value_id transpose(oi_rewrite *rw, oi_value_id x, int32_t rank, const int64_t *perm)
-{
-    const oi_op *op = oi_op_find("", "Transpose");
-    void *attr = op ? oi_attr_new(rw->g->arena, op) : NULL;
-    oi_ints list = oi_rewrite_ints(rw, perm, (uint32_t)rank);
-    if (!attr || !list.at) {
-        rw->status = ONNX_INFER_E_OUT_OF_MEMORY;
-        return OI_NONE;
-    }
-    const oi_node like = {.op = op, .attr = attr};
-    memcpy((void *)oi_attr_field(&like, "perm"), &list, sizeof list);
-    return oi_rewrite_node(rw, op, attr, 1, &x);
-}
-
 oi_status oi_rule_transposes(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node second = rw->g->node[id];
@@ -54,7 +40,7 @@ oi_status oi_rule_transposes(oi_rewrite *rw, oi_node_id id)
         return ONNX_INFER_OK;
     for (int32_t i = 0; i < rank; i++)
         both[i] = a[b[i]];
-    oi_rewrite_replace(rw, second.out[0], transpose(rw, first->in[0], rank, both));
+    oi_rewrite_replace(rw, second.out[0], oi_rewrite_transpose(rw, first->in[0], rank, both));
     return rw->status;
 }
 

@@ -316,9 +316,9 @@ static const leave_case leaves[] = {
      "input x float32 2x3\n const c float32 3 random\n y = Sub(c, x)\n output y",
      "Sub"},
     {"transposes", "transposes with an operator of axes between",
-     "input x float32 2x3x4\n a = Transpose(x) {perm=[0,2,1]}\n b = Softmax(a)\n"
+     "input x float32 2x3x4\n const w float32 3x3 random\n a = Transpose(x) {perm=[0,2,1]}\n b = MatMul(a, w)\n"
      " y = Transpose(b) {perm=[1,0,2]}\n output y",
-     "Transpose Softmax Transpose"},
+     "Transpose MatMul Transpose"},
     {"flat transpose", "a transpose that changes the order",
      "input x float32 2x1x3\n y = Transpose(x) {perm=[2,1,0]}\n output y",
      "Transpose"},

@@ -1,5 +1,6 @@
 /* Every table of cases, one a line: its name, "_cases" left out. */
 CASES(attention)
+CASES(axes)
 CASES(body)
 CASES(bytes)
 CASES(declutter)

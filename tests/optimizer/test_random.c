@@ -5,6 +5,7 @@
 #include "random_attention.h"
 #include "random_bodies.h"
 #include "random_cells.h"
+#include "random_moves.h"
 #include "random_mutant.h"
 #include "shrink.h"
 
@@ -522,7 +523,7 @@ static char *make_graph(uint64_t seed)
 static char *graph_of_seed(uint64_t seed)
 {
     static char *(*const kind[8])(uint64_t) = {make_attention_graph, make_body_graph, make_graph, make_mutant_graph,
-                                               make_attention_graph, make_cell_graph, make_mutant_graph, make_graph};
+                                               make_attention_graph, make_cell_graph, make_mutant_graph, make_move_graph};
     return kind[seed % 8](seed);
 }
 
