@@ -1,22 +1,26 @@
 """What a network costs before its first answer, and the memory of a run: onnx_infer beside ONNX Runtime.
 
-Time: from the file to the first answer, less the median run (so that shapes which are planned at the first run count),
-on one thread, the least of several rounds taken in turns. Memory: the arena of onnx_infer, the most that is alive in it at
-once (no plan can do with less), and the most that ONNX Runtime's arena had in use beyond what it held before the run. Inputs and
+Time: until the model is loaded and planned (ONNX Runtime: until the session is there), and the first run less the median one
+(so that shapes which are planned at the first run count); without a cache folder, and from the one that an earlier start has
+filled. All in one process, in turns, the least of several rounds. Memory: the arena of onnx_infer, the most that is alive in it
+at once (no plan can do with less), and the most that ONNX Runtime's arena had in use beyond what it held before the run. Inputs and
 outputs are the caller's on both sides.
 """
 import argparse
 import ctypes
 import json
 import math
+import os
 import pathlib
 import statistics
 import sys
+import tempfile
 import time
 
 import numpy as np
 from onnx import helper
 
+import engines
 import harness
 import models
 
@@ -98,80 +102,149 @@ class Peer:
         return most - before
 
 
-def start_theirs(model, feed):
-    """Milliseconds to the first answer less a median run, and the outputs by name."""
+class Start(engines.OnnxInfer):
+    """One start of onnx_infer; `ms` is its time."""
+
+    def __init__(self, model, inputs, threads, cache):
+        self.c = ctypes.CDLL(engines.library())
+        for name in ("onnx_infer_last_error", "onnx_infer_error_message"):
+            getattr(self.c, name).restype = ctypes.c_void_p
+        for name in ("onnx_infer_model_input_count", "onnx_infer_model_output_count"):
+            getattr(self.c, name).restype = ctypes.c_size_t
+        self.c.onnx_infer_model_input_index.restype = ctypes.c_int64
+        options = self.make("onnx_infer_options_create")
+        self.call("onnx_infer_options_set_threads", options, ctypes.c_int32(threads))
+        self.call("onnx_infer_options_set_cache_dir", options, cache)
+        begun = time.perf_counter()
+        loaded = self.make("onnx_infer_model_load_file", str(model.path).encode(), options)
+        plan = self.make("onnx_infer_plan_create", loaded, options)
+        self.context = self.make("onnx_infer_context_create", plan)
+        self.ms = (time.perf_counter() - begun) * 1e3
+        self.count = self.c.onnx_infer_model_output_count(loaded)
+        self.values = (P * self.count)()
+        self.bind(model, loaded, inputs)
+        self.ms += beyond_median(self.run)
+        for value in (*self.values, *self.inputs):
+            self.c.onnx_infer_value_release(P(value))
+        self.c.onnx_infer_context_free(self.context)
+        self.c.onnx_infer_plan_release(plan)
+        self.c.onnx_infer_model_release(loaded)
+        self.c.onnx_infer_options_free(options)
+
+
+    def bind(self, model, loaded, inputs):
+        """By name: networks whose weights are inputs too have more of them than are fed."""
+        self.inputs, self.arrays = (P * self.c.onnx_infer_model_input_count(loaded))(), []
+        for port, value in zip(model.inputs, inputs, strict=True):
+            at = self.c.onnx_infer_model_input_index(loaded, port["name"].encode())
+            self.inputs[at] = (self.strings if value.dtype == object else self.wrapped)(np.asarray(value, order="C")).value
+
+    def wrapped(self, value):
+        self.arrays.append(value)
+        return self.make("onnx_infer_tensor_wrap", ctypes.c_int32(engines.DTYPES[value.dtype.name]), ctypes.c_int32(value.ndim),
+                         (ctypes.c_int64 * value.ndim)(*value.shape), P(value.ctypes.data), ctypes.c_size_t(value.nbytes), None, None)
+
+    def strings(self, value):
+        tensor = self.make("onnx_infer_tensor_create", ctypes.c_int32(8), ctypes.c_int32(value.ndim), (ctypes.c_int64 * value.ndim)(*value.shape))
+        for k, text in enumerate(value.flat):
+            text = text if isinstance(text, bytes) else str(text).encode()
+            self.call("onnx_infer_tensor_set_string", tensor, ctypes.c_size_t(k), text, ctypes.c_size_t(len(text)))
+        return tensor
+
+
+def beyond_median(run):
+    """Milliseconds of the first run less a median one."""
+    first = engines.milliseconds(run)
+    return max(first - statistics.median(engines.milliseconds(run) for _ in range(3)), 0)
+
+
+def start_theirs(model, feed, threads):
+    """Milliseconds to the session and to the first answer less a median run, and the outputs' names."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4
     begun = time.perf_counter()
     session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
-    outputs = session.run(None, feed)
-    first, runs = time.perf_counter() - begun, []
-    for _ in range(3):
-        begun = time.perf_counter()
-        session.run(None, feed)
-        runs.append(time.perf_counter() - begun)
-    return max(first - statistics.median(runs), 0) * 1e3, dict(zip((port.name for port in session.get_outputs()), outputs, strict=True))
+    spent, outputs = (time.perf_counter() - begun) * 1e3, session.run(None, feed)
+    named = dict(zip((port.name for port in session.get_outputs()), outputs, strict=True))
+    first = (time.perf_counter() - begun) * 1e3 - spent
+    usual = statistics.median(engines.milliseconds(lambda: session.run(None, feed)) for _ in range(3))
+    return spent, spent + max(first - usual, 0), named
 
 
-def start_ours(model, arguments):
+def plan_memory(model, arguments):
     done = harness.run_tool("bench", model.path, *arguments, "--threads", "1", "--seconds", "0.05", "--json")
     if done.code:
         raise RuntimeError(done.why())
-    found = json.loads(done.out)
-    return max(found["load_ms"] + found["first_ms"] - found["p50_ms"], 0), found
+    return json.loads(done.out)
 
 
-def measure(model, rounds, peer):
+def measure(model, asked, peer):
     models.fetch([model])
     answers = models.Answers(model)
     inputs = models.draw(model, 0)
     arguments, feed = answers.input_files(0), answers.feed(inputs)
-    ours, theirs = [], []
-    for _ in range(rounds):
-        spent, found = start_ours(model, arguments)
-        ours.append(spent)
-        spent, outputs = start_theirs(model, feed)
-        theirs.append(spent)
+    row = {"model": model.id, "start_ms": [], "cached_ms": [], "session_ms": [], "peer_start_ms": []}
+    with tempfile.TemporaryDirectory() as folder:
+        Start(model, inputs, asked.threads, folder.encode())
+        for _ in range(asked.rounds):
+            row["start_ms"].append(Start(model, inputs, asked.threads, None).ms)
+            session, start, outputs = start_theirs(model, feed, asked.threads)
+            row["session_ms"].append(session)
+            row["peer_start_ms"].append(start)
+            row["cached_ms"].append(Start(model, inputs, asked.threads, folder.encode()).ms)
+    row = {key: value if key == "model" else min(value) for key, value in row.items()}
+    found = plan_memory(model, arguments)
     arena = peer.arena(model, inputs, outputs) if all(value.dtype != object for value in inputs) else 0
-    return {"model": model.id, "start_ms": min(ours), "peer_start_ms": min(theirs), "arena": found["arena_bytes"],
-            "live": found["live_bytes"], "peer_arena": arena}
+    return {**row, "arena": found["arena_bytes"], "live": found["live_bytes"], "peer_arena": arena}
 
 
-HEAD = ("| model | start, ms | ONNX Runtime | ratio | arena, KB | alive at once | ONNX Runtime |\n"
-        "|---|---|---|---|---|---|---|")
+HEAD = ("| model | start, ms | from the cache | ONNX Runtime's session | its first answer | start / first answer | cache / session "
+        "| cache / first answer | arena, KB | alive at once | ONNX Runtime |\n|---|---|---|---|---|---|---|---|---|---|---|")
+RATIOS = (("start_ms", "peer_start_ms"), ("cached_ms", "session_ms"), ("cached_ms", "peer_start_ms"))
 
 
-def ratio(row):
-    """Of the times; differences too small to measure count as a hundredth of a millisecond."""
-    return max(row["start_ms"], 0.01) / max(row["peer_start_ms"], 0.01)
+def ratio(row, ours, theirs):
+    """Of times; differences too small to measure count as a hundredth of a millisecond."""
+    return max(row[ours], 0.01) / max(row[theirs], 0.01)
 
 
 def line(row):
-    return (f"| {row['model']} | {row['start_ms']:.1f} | {row['peer_start_ms']:.1f} | {ratio(row):.2f} "
-            f"| {row['arena'] / 1024:.0f} | {row['live'] / 1024:.0f} | {row['peer_arena'] / 1024:.0f} |")
+    times = " | ".join(f"{row[key]:.2f}" for key in ("start_ms", "cached_ms", "session_ms", "peer_start_ms"))
+    ratios = " | ".join(f"{ratio(row, *pair):.2f}" for pair in RATIOS)
+    sizes = " | ".join(f"{row[key] / 1024:.0f}" for key in ("arena", "live", "peer_arena"))
+    return f"| {row['model']} | {times} | {ratios} | {sizes} |"
+
+
+def summary(rows, threads):
+    mean = [math.exp(statistics.fmean(math.log(ratio(row, *pair)) for row in rows)) for pair in RATIOS]
+    late = [row["model"] for row in rows if ratio(row, *RATIOS[1]) > 0.2]
+    return (f"{len(rows)} models, {threads} thread{'s' * (threads != 1)}; in the geometric mean: start {mean[0]:.2f} of ONNX Runtime's "
+            f"first answer, from the cache {mean[1]:.2f} of its session and {mean[2]:.2f} of its first answer; from the cache over a "
+            f"fifth of the session: {', '.join(late) or 'none'}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that ONNX Runtime runs")
     parser.add_argument("--rounds", type=int, default=3, help="of which the fastest counts [%(default)s]")
+    parser.add_argument("--threads", type=int, default=1, help="of both engines; 0: all [%(default)s]")
     parser.add_argument("--markdown", metavar="FILE", help="writes the table there too")
     asked = parser.parse_args()
+    asked.threads = asked.threads or len(os.sched_getaffinity(0))
     chosen = [models.by_id(name) for name in asked.models] or models.all_models()
     peer, rows, left_out = Peer(), [], []
     print(HEAD)
     for model in chosen:
         try:
-            rows.append(measure(model, asked.rounds, peer))
+            rows.append(measure(model, asked, peer))
         except Exception as why:  # noqa: BLE001  ONNX Runtime's errors have many types
             left_out.append(f"{model.id}: {str(why).splitlines()[0][:120]}")
             continue
         print(line(rows[-1]), flush=True)
-    mean = math.exp(statistics.fmean(math.log(ratio(row)) for row in rows))
-    last = f"{len(rows)} models; start in the geometric mean {mean:.2f} of ONNX Runtime's"
+    last = summary(rows, asked.threads) if rows else "no model ran"
     print(last, *(f"left out: {why}" for why in left_out), sep="\n")
     if asked.markdown:
         pathlib.Path(asked.markdown).write_text("\n".join([HEAD, *map(line, rows), "", last, ""]))

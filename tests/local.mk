@@ -214,6 +214,11 @@ tests_unit_test_import_SOURCES = tests/unit/test_import.c
 tests_unit_test_import_CPPFLAGS = $(check_cppflags)
 tests_unit_test_import_LDADD = $(check_ldadd)
 
+check_suites += tests/unit/test_graph_bytes
+tests_unit_test_graph_bytes_SOURCES = tests/unit/test_graph_bytes.c
+tests_unit_test_graph_bytes_CPPFLAGS = $(check_cppflags)
+tests_unit_test_graph_bytes_LDADD = $(check_ldadd)
+
 check_suites += tests/unit/test_hostile
 tests_unit_test_hostile_SOURCES = tests/unit/test_hostile.c
 tests_unit_test_hostile_CPPFLAGS = $(check_cppflags)

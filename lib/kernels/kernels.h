@@ -367,6 +367,9 @@ typedef void oi_nbits_expand_fn(const oi_nbits_row *row, float *out);
 /* The product with a, which has blocks * block elements too. */
 typedef float oi_nbits_dot_fn(const oi_nbits_row *row, const float *a);
 
+/* XXH3-128 of n bytes. */
+typedef void oi_hash_fn(const void *p, size_t n, uint64_t *low, uint64_t *high);
+
 /* One instruction set's kernels. Every pointer is set except unused entries of `tile`. */
 typedef struct oi_kernels {
     const char *name;
@@ -393,6 +396,7 @@ typedef struct oi_kernels {
     oi_keep_fn *keep;
     oi_nbits_expand_fn *nbits_expand;
     oi_nbits_dot_fn *nbits_dot;
+    oi_hash_fn *hash;
     oi_rotate_fn *rotate;
     oi_to_bytes_fn *to_bytes;
     oi_byte_floats_fn *byte_floats;

@@ -35,13 +35,14 @@ static void unmap(void *user, void *data)
     oi_free_mem(&alloc, m);
 }
 
-static oi_status wrap_mapping(const oi_alloc *a, void *base, size_t mapped, size_t size, oi_bytes *out)
+/* `size` bytes at `data`, in a mapping of its own. */
+static oi_status wrap_mapping(const oi_alloc *a, void *base, size_t mapped, void *data, size_t size, oi_bytes *out)
 {
     mapping *m = oi_alloc_mem(a, sizeof *m);
     oi_status status = m ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
     if (m) {
         *m = (mapping){.alloc = a ? *a : oi_alloc_libc, .base = base, .bytes = mapped};
-        status = oi_buffer_wrap(a, base, size, unmap, m, &out->buf);
+        status = oi_buffer_wrap(a, data, size, unmap, m, &out->buf);
         if (!status)
             oi_buffer_mark_mapped(out->buf);
     }
@@ -50,31 +51,44 @@ static oi_status wrap_mapping(const oi_alloc *a, void *base, size_t mapped, size
         oi_free_mem(a, m);
         return status;
     }
-    out->data = base;
+    out->data = data;
     out->size = size;
     out->mapped = true;
     return ONNX_INFER_OK;
 }
 
-/* Maps an open file with a page of zeros behind it, so that vector loads at the end of the last tensor are safe. */
-static oi_status map_descriptor(const oi_alloc *a, int fd, const char *what, oi_bytes *out)
+enum { LARGE_PAGE = 2 << 20 };
+
+static oi_status size_of(int fd, const char *what, size_t *size)
 {
     struct stat st;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole;
     OI_FAIL_IF(fstat(fd, &st), ONNX_INFER_E_IO, "%s: %s", what, strerror(errno));
     OI_FAIL_IF(!S_ISREG(st.st_mode), ONNX_INFER_E_IO, "%s: not a regular file", what);
     OI_FAIL_IF((uint64_t)st.st_size > SIZE_MAX / 2, ONNX_INFER_E_LIMIT, "%s: too large for this machine's addresses", what);
-    size_t size = (size_t)st.st_size;
-    if (!oi_align_size(size, page, &whole) || !oi_add_size(whole, page, &whole))
+    *size = (size_t)st.st_size;
+    return ONNX_INFER_OK;
+}
+
+/* Maps an open file with a page of zeros behind it, so that vector loads at the end of the last tensor are safe. A large file
+ * begins where large pages begin: where the system holds it in such pages it is mapped by them. */
+static oi_status map_descriptor(const oi_alloc *a, int fd, const char *what, oi_bytes *out)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole, size;
+    OI_TRY(size_of(fd, what, &size));
+    const size_t slack = size < LARGE_PAGE ? 0 : LARGE_PAGE;
+    if (!oi_align_size(size, page, &whole) || !oi_add_size(whole, page + slack, &whole))
         return oi_fail_out_of_memory(size);
-    void *base = mmap(NULL, whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    OI_FAIL_IF(base == MAP_FAILED, ONNX_INFER_E_OUT_OF_MEMORY, "%s: no address space for %zu bytes: %s", what, whole, strerror(errno));
+    void *all = mmap(NULL, whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    OI_FAIL_IF(all == MAP_FAILED, ONNX_INFER_E_OUT_OF_MEMORY, "%s: no address space for %zu bytes: %s", what, whole, strerror(errno));
+    char *base = all;
+    if (slack)
+        base += (LARGE_PAGE - (uintptr_t)all % LARGE_PAGE) % LARGE_PAGE;
     if (size && mmap(base, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
         oi_status status = oi_fail(ONNX_INFER_E_IO, "%s: cannot be mapped: %s", what, strerror(errno));
-        munmap(base, whole);
+        munmap(all, whole);
         return status;
     }
-    return wrap_mapping(a, base, whole, size, out);
+    return wrap_mapping(a, all, whole, base, size, out);
 }
 
 static oi_status open_failed(const char *what)
@@ -83,25 +97,114 @@ static oi_status open_failed(const char *what)
     return oi_fail(e == ENOMEM ? ONNX_INFER_E_OUT_OF_MEMORY : ONNX_INFER_E_IO, "%s: cannot be opened: %s", what, strerror(e));
 }
 
+static int open_to_read(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 oi_status oi_source_file(const oi_alloc *a, const char *path, oi_source *source, oi_bytes *out)
 {
     *source = (oi_source){.alloc = a, .folder = -1};
     memset(out, 0, sizeof *out);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
+    source->file = open_to_read(path);
+    if (source->file < 0)
         return open_failed(path);
-    oi_status status = map_descriptor(a, fd, path, out);
-    close(fd);
-    OI_TRY(status);
+    source->has_file = true;
+    OI_TRY(map_descriptor(a, source->file, path, out));
+    source->path = oi_alloc_text(a, path, strlen(path));
+    return source->path ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+}
 
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) + 1 : 1;
-    char *folder = oi_alloc_text(a, slash ? path : ".", n);
+/* Without the folder (no right to read it) only external data are out of reach. */
+static oi_status open_folder(oi_source *source)
+{
+    if (source->folder >= 0 || !source->path)
+        return ONNX_INFER_OK;
+    const char *slash = strrchr(source->path, '/');
+    char *folder = oi_alloc_text(source->alloc, slash ? source->path : ".", slash ? (size_t)(slash - source->path) + 1 : 1);
     if (!folder)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     source->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    oi_free_mem(a, folder); /* without the folder (no right to read it) only external data are out of reach */
+    oi_free_mem(source->alloc, folder);
     return ONNX_INFER_OK;
+}
+
+oi_status oi_bytes_file(const oi_alloc *a, const char *path, size_t small, oi_bytes *out)
+{
+    memset(out, 0, sizeof *out);
+    int fd = open_to_read(path);
+    if (fd < 0)
+        return open_failed(path);
+    size_t size, at = 0;
+    oi_status status = size_of(fd, path, &size);
+    if (!status && size > small)
+        status = map_descriptor(a, fd, path, out);
+    else if (!status)
+        status = oi_buffer_create(a, size, &out->buf);
+    while (!status && !out->mapped && at < size) {
+        ssize_t n = pread(fd, (char *)oi_buffer_data(out->buf) + at, size - at, (off_t)at);
+        if (n <= 0)
+            status = oi_fail(ONNX_INFER_E_IO, "%s: cannot be read", path);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (!status && !out->mapped) {
+        out->data = oi_buffer_data(out->buf);
+        out->size = size;
+    }
+    if (status)
+        oi_bytes_clear(out);
+    close(fd);
+    return status;
+}
+
+/* --- hashes of files -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int fd;
+    size_t size;
+    oi_hash *hash;
+    uint8_t *room; /* a chunk for each thread */
+} file_job;
+
+static oi_status hash_chunk(void *arg, size_t task, size_t thread)
+{
+    const file_job *j = arg;
+    uint8_t *to = j->room + thread * OI_HASH_CHUNK;
+    size_t from = task * OI_HASH_CHUNK, n = j->size - from < OI_HASH_CHUNK ? j->size - from : OI_HASH_CHUNK;
+    for (size_t at = 0; at < n;) {
+        ssize_t got = pread(j->fd, to + at, n - at, (off_t)(from + at));
+        OI_FAIL_IF(got <= 0, ONNX_INFER_E_IO, "the file cannot be read at byte %zu", from + at);
+        at += (size_t)got;
+    }
+    j->hash[task] = oi_hash_bytes(to, n);
+    return ONNX_INFER_OK;
+}
+
+oi_status oi_source_hash(const oi_source *source, const oi_bytes *bytes, oi_pool *pool, oi_hash *out)
+{
+    const oi_alloc *a = source->alloc;
+    size_t n = oi_hash_chunks(bytes->size), threads = pool && n > 1 ? oi_pool_threads(pool) : 1;
+    if (!source->has_file) {
+        oi_hash_item item = {.data = bytes->data, .n = bytes->size};
+        OI_TRY(oi_hash_items(a, pool, &item, 1));
+        *out = item.hash;
+        return ONNX_INFER_OK;
+    }
+    /* Read, not mapped: pages that nobody needs afterwards are not worth their entries in page tables. */
+    if (threads > n)
+        threads = n;
+    file_job j = {source->file, bytes->size, oi_alloc_array(a, n, sizeof *j.hash),
+                  oi_alloc_data(a, threads * (bytes->size < OI_HASH_CHUNK ? bytes->size : OI_HASH_CHUNK))};
+    oi_status st = j.hash && j.room ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    if (st == ONNX_INFER_OK && threads > 1)
+        st = oi_pool_run(pool, n, hash_chunk, &j);
+    for (size_t i = 0; st == ONNX_INFER_OK && threads == 1 && i < n; i++)
+        st = hash_chunk(&j, i, 0);
+    if (st == ONNX_INFER_OK)
+        *out = oi_hash_join(j.hash, bytes->size);
+    oi_free_mem(a, j.hash);
+    oi_free_data(a, j.room, threads * (bytes->size < OI_HASH_CHUNK ? bytes->size : OI_HASH_CHUNK));
+    return st;
 }
 
 oi_status oi_source_memory(const oi_alloc *a, const void *p, size_t n, onnx_infer_free_fn fn, void *user, oi_source *source,
@@ -229,6 +332,7 @@ static oi_status open_external(oi_source *source, const char *location, oi_bytes
     }
     OI_FAIL_IF(leaves_folder(location), ONNX_INFER_E_INVALID_MODEL,
                "external data '%s': the path leaves the model's folder; only files inside it are read", location);
+    OI_TRY(open_folder(source));
     OI_FAIL_IF(source->folder < 0, ONNX_INFER_E_IO,
                "external data '%s': a model in memory has no folder; load it from its file or through a reader", location);
     int fd = open_beneath(source->folder, location);
@@ -281,6 +385,9 @@ void oi_source_close(oi_source *source)
     }
     if (source->folder >= 0)
         close(source->folder);
+    if (source->has_file)
+        close(source->file);
+    oi_free_mem(source->alloc, source->path);
     *source = (oi_source){.folder = -1};
 }
 

@@ -2,6 +2,7 @@
 #ifndef OI_ONNX_FILE_H
 #define OI_ONNX_FILE_H
 
+#include "kernels/hash.h"
 #include "tensor/tensor.h"
 
 /* Bytes that stay readable, OI_ALIGN bytes past their end too, while buf is held. */
@@ -15,7 +16,10 @@ typedef struct {
 /* Opened in this way: a file in a folder, or a reader. Everything of it is closed by oi_source_close. */
 typedef struct {
     const oi_alloc *alloc;
-    int folder;                       /* file descriptor of the model's folder; -1: none */
+    int file;                         /* descriptor of the model's file, where it has one */
+    bool has_file;
+    char *path;                       /* of that file; NULL: none */
+    int folder;                       /* descriptor of the model's folder, once it is needed; -1: none */
     const onnx_infer_reader *reader;  /* borrowed; NULL: none */
     struct oi_external *external;     /* files opened so far */
     const struct oi_onnx_options *options; /* their files in memory come first; NULL: none */
@@ -23,6 +27,10 @@ typedef struct {
 
 /* Maps the file. `source` is ready for oi_source_external afterwards; also to be closed after a failure. */
 oi_status oi_source_file(const oi_alloc *a, const char *path, oi_source *source, oi_bytes *out);
+/* The hash (oi_hash_join) of all bytes, which oi_source_file and the others gave, by the pool's threads (may be NULL). */
+oi_status oi_source_hash(const oi_source *source, const oi_bytes *bytes, oi_pool *pool, oi_hash *out);
+/* A file without anything around it: mapped, or read where it has at most `small` bytes. */
+oi_status oi_bytes_file(const oi_alloc *a, const char *path, size_t small, oi_bytes *out);
 /* fn NULL: the bytes are copied; else borrowed until fn(user, p), which is called at once on failure only if they were
  * taken over (never: on failure nothing is taken). There is no external data. */
 oi_status oi_source_memory(const oi_alloc *a, const void *p, size_t n, onnx_infer_free_fn fn, void *user, oi_source *source,

@@ -474,6 +474,12 @@ static oi_status finish(oi_status status, oi_bytes *bytes, oi_source *source, co
     return status;
 }
 
+oi_status oi_onnx_load_opened(oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out)
+{
+    *out = NULL;
+    return finish(ONNX_INFER_OK, bytes, source, o, out);
+}
+
 oi_status oi_onnx_load_file(const char *path, const oi_onnx_options *o, oi_onnx_model **out)
 {
     oi_source source;

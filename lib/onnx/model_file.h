@@ -72,6 +72,8 @@ typedef struct {
 } oi_onnx_model;
 
 oi_status oi_onnx_load_file(const char *path, const oi_onnx_options *o, oi_onnx_model **out);
+/* The same with what oi_source_file has opened, which is closed and cleared in any case. */
+oi_status oi_onnx_load_opened(oi_bytes *bytes, oi_source *source, const oi_onnx_options *o, oi_onnx_model **out);
 /* fn NULL: the bytes are copied; else borrowed until fn(user, p), when the last constant in them is gone. On failure
  * nothing was taken over and fn is not called. */
 oi_status oi_onnx_load_memory(const void *p, size_t n, onnx_infer_free_fn fn, void *user, const oi_onnx_options *o,

@@ -109,6 +109,16 @@ static bool same(const entry *e, const oi_node *n, const char *attr, const oi_te
     return true;
 }
 
+/* What comes out of a file is what inference says that the node makes. */
+static bool fits(const oi_fact *f, const oi_tensor *t)
+{
+    int32_t rank;
+    int64_t dims[OI_MAX_RANK];
+    if (f->kind != ONNX_INFER_TENSOR || (f->dtype != ONNX_INFER_UNDEFINED && f->dtype != t->dtype))
+        return false;
+    return !oi_fact_dims(f, &rank, dims) || (rank == t->rank && !memcmp(dims, t->dim, (size_t)rank * sizeof *dims));
+}
+
 bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, oi_tensor *out)
 {
     const oi_tensor *in[MAX_IN];
@@ -124,10 +134,14 @@ bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, o
         }
     }
     pthread_mutex_unlock(&c->lock);
-    if (!found && c->store) {
+    if (!found && c->store && oi_pack_store_count(c->store)) {
         const oi_pack_item item = {n->op, attr, in, n->nin};
         oi_pack_key key;
         found = oi_pack_key_make(&key, c->store, c->source, c->nsource, &item) && oi_pack_store_find(c->store, &key, out);
+        if (found && !fits(&g->value[n->out[0]].fact, out)) {
+            oi_tensor_clear(out);
+            found = false;
+        }
         pthread_mutex_lock(&c->lock);
         c->found += found;
         pthread_mutex_unlock(&c->lock);
@@ -151,11 +165,18 @@ void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made)
     pthread_mutex_unlock(&c->lock);
 }
 
-oi_status oi_pack_cache_save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes)
+oi_pack_store *oi_pack_cache_store(const oi_pack_cache *c)
 {
+    return c->store;
+}
+
+oi_status oi_pack_cache_list(oi_pack_cache *c, oi_pack_list *l)
+{
+    oi_status st = ONNX_INFER_OK;
+    uint32_t index;
     pthread_mutex_lock(&c->lock);
-    oi_status st = oi_pack_store_write(&c->alloc, w, key, model, model_bytes, c->store, c->nkept,
-                                       (const oi_packed *const *)c->kept);
+    for (size_t i = 0; st == ONNX_INFER_OK && i < c->nkept; i++)
+        st = oi_pack_list_add(l, &c->kept[i]->key, &c->kept[i]->result, &index);
     pthread_mutex_unlock(&c->lock);
     return st;
 }

@@ -14,8 +14,9 @@ void oi_pack_cache_destroy(oi_pack_cache *c); /* accepts NULL */
 void oi_pack_cache_use(oi_pack_cache *c, const oi_pack_source *source, size_t nsource, oi_pack_store *store, bool keeps);
 /* How many results were found in the store, and how many had to be made. */
 void oi_pack_cache_counts(oi_pack_cache *c, size_t *found, size_t *made);
-/* Writes all that the store had and the cache has now. */
-oi_status oi_pack_cache_save(oi_pack_cache *c, const oi_writer *w, oi_hash key, const void *model, size_t model_bytes);
+oi_pack_store *oi_pack_cache_store(const oi_pack_cache *c); /* borrowed; NULL: none */
+/* Adds what has been made here, with keys. The tensors live as long as the cache. */
+oi_status oi_pack_cache_list(oi_pack_cache *c, oi_pack_list *l);
 
 /* The result of the node, whose inputs are all constant, if it is known: a reference in *out. Any thread. */
 bool oi_pack_cache_find(oi_pack_cache *c, const oi_graph *g, const oi_node *n, oi_tensor *out);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "kernels/hash.h"
 #include "ops/op.h"
 #include "ops/target.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     uint64_t stop_after, changes; /* of the optimizer: most (0: no bound), and made before plans go on counting */
     oi_target target;
     oi_limits limits;
+    struct oi_graph_cache *graphs; /* runtime/graph_cache.h; NULL: none is kept in files */
 } oi_engine;
 
 struct onnx_infer_cancel {

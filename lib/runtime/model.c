@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "ops/infer.h"
+#include "runtime/plan_file.h"
 
 #include <string.h>
 
@@ -53,6 +54,8 @@ void oi_model_release(onnx_infer_model *m)
         return;
     pthread_mutex_destroy(&m->lock);
     oi_onnx_free(m->file);
+    oi_pack_store_close(m->store);
+    oi_pool_release(m->pool);
     if (m->reader.struct_size && m->reader.close)
         m->reader.close(m->reader.user);
     oi_arena_destroy(m->arena);
@@ -184,10 +187,31 @@ static void free_bytes(void *user, void *data)
     oi_free_mem(&alloc, owner);
 }
 
-static oi_status load_file(const oi_model_source *from, const oi_onnx_options *oo, byte_owner **owner, oi_onnx_model **out)
+/* From the cache folder of the options where the model is there. */
+static oi_status load_path(onnx_infer_model *m, const char *path, const onnx_infer_options *o, const oi_onnx_options *oo)
 {
-    if (from->path)
-        return oi_onnx_load_file(from->path, oo, out);
+    oi_source source;
+    oi_bytes bytes;
+    oi_status st = oi_source_file(&m->alloc, path, &source, &bytes);
+    if (st == ONNX_INFER_OK && m->graphs && o->cache_dir)
+        oi_plan_file_find_model(m, o, &source, &bytes);
+    if (st == ONNX_INFER_OK && !m->file)
+        return oi_onnx_load_opened(&bytes, &source, oo, &m->file);
+    oi_bytes_clear(&bytes);
+    oi_source_close(&source);
+    return st;
+}
+
+static oi_status load_file(onnx_infer_model *m, const oi_model_source *from, const onnx_infer_options *o, const oi_onnx_options *oo,
+                           byte_owner **owner)
+{
+    oi_onnx_model **out = &m->file;
+    if (from->path) {
+        oi_status st = load_path(m, from->path, o, oo);
+        if (st != ONNX_INFER_OK && st != ONNX_INFER_E_IO)
+            oi_error_prefix("%s: ", from->path);
+        return st;
+    }
     if (from->reader)
         return oi_onnx_load_reader(from->reader, oo, out);
     if (!from->free_fn)
@@ -218,6 +242,15 @@ static oi_status check_load(const onnx_infer_options *o)
     return ONNX_INFER_OK;
 }
 
+static oi_hash loading_of(const onnx_infer_options *o)
+{
+    const uint64_t limits[3] = {o->limits.nodes, o->limits.depth, o->limits.tensor_bytes};
+    oi_hash h = oi_hash_bytes(limits, sizeof limits);
+    for (size_t i = 0; i < o->noutput; i++)
+        h = oi_hash_mix(h, o->output[i], strlen(o->output[i]));
+    return h;
+}
+
 static oi_status load(onnx_infer_model *m, const oi_model_source *from, const onnx_infer_options *o, bool peek)
 {
     oi_onnx_options oo = {
@@ -229,7 +262,9 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
     };
     byte_owner *owner = NULL;
     OI_TRY(check_load(o));
-    OI_TRY(load_file(from, &oo, &owner, &m->file));
+    m->graphs = !peek && !o->noverride && !o->nmemory && !m->ops;
+    m->loaded_as = loading_of(o);
+    OI_TRY(load_file(m, from, o, &oo, &owner));
     OI_TRY(check_load(o));
     for (uint32_t i = 0; i < m->file->nissue; i++) {
         *oi_error_current() = m->file->issue[i];
@@ -237,7 +272,7 @@ static oi_status load(onnx_infer_model *m, const oi_model_source *from, const on
     }
     if (!m->nissue && peek)
         OI_TRY(oi_infer_graph_report(m->file->graph, add_issue, m));
-    else if (!m->nissue)
+    else if (!m->nissue && m->file->graph->stage == OI_STAGE_IMPORTED)
         OI_TRY(oi_infer_graph(m->file->graph));
     OI_TRY(oi_model_describe(m));
     OI_TRY(check_load(o));
@@ -253,9 +288,7 @@ oi_status oi_model_load(const oi_model_source *from, const onnx_infer_options *o
 {
     onnx_infer_options defaults;
     *out = NULL;
-    oi_options_init(&defaults);
-    if (!o)
-        o = &defaults;
+    o = oi_options_or(o, &defaults);
     onnx_infer_model *m;
     OI_TRY(oi_model_create(o, &m));
     oi_status st = load(m, from, o, peek);

@@ -4,6 +4,7 @@
 
 #include "base/writer.h"
 #include "onnx/model_file.h"
+#include "optimizer/pack_store.h"
 #include "runtime/options.h"
 
 #include <pthread.h>
@@ -22,8 +23,16 @@ struct onnx_infer_model {
     oi_log log;
     onnx_infer_reader reader; /* struct_size 0: none */
     onnx_infer_model *base; /* of a specialised one: what it was made from, whose memory it uses */
-    pthread_mutex_t lock;   /* of hash */
+    pthread_mutex_t lock;   /* of what follows, up to the pool */
     char hash[33];          /* "" until it is asked for */
+    bool has_content;
+    oi_hash content;        /* of all bytes, by chunks; once it is known */
+    oi_pool *pool;          /* made for loading; the first plan takes it. NULL: none */
+    bool graphs;            /* loaded in a way that lets its graphs be kept in files; of `loaded_as` */
+    oi_hash loaded_as;      /* what options of loading say, as far as they change the graph */
+    bool looked;            /* in a cache folder; the first plan that looks in the same place takes what was found */
+    oi_pack_store *store;   /* NULL: nothing */
+    oi_hash store_dir, store_key; /* of the text of the folder; of the file */
     oi_custom_ops *ops; /* that nodes of the graph point to */
     oi_onnx_model *file;
     oi_arena *arena; /* of ports and symbols */

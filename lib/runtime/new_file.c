@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_WRITERS = 1000 };
+/* Large blocks at places that are their multiples: the system then holds the file in large pages, as it is mapped later. */
+enum { MOST_WRITERS = 1000, BLOCK = 2 << 20 };
 
 oi_status oi_new_file_open(oi_new_file *f, const char *path, const char *ending)
 {
@@ -33,6 +34,7 @@ oi_status oi_new_file_open(oi_new_file *f, const char *path, const char *ending)
         unlink(f->temporary);
         return oi_fail_out_of_memory(sizeof *f->file);
     }
+    setvbuf(f->file, NULL, _IOFBF, BLOCK);
     return ONNX_INFER_OK;
 }
 

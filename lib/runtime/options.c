@@ -71,6 +71,14 @@ void oi_options_init(onnx_infer_options *o)
     };
 }
 
+const onnx_infer_options *oi_options_or(const onnx_infer_options *o, onnx_infer_options *defaults)
+{
+    if (o)
+        return o;
+    oi_options_init(defaults); /* which asks the system for its memory */
+    return defaults;
+}
+
 static void free_names(char **name, size_t n)
 {
     for (size_t i = 0; i < n; i++)

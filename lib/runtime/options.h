@@ -59,6 +59,8 @@ struct onnx_infer_run_options {
 };
 
 void oi_options_init(onnx_infer_options *o); /* the defaults; holds nothing */
+/* o, or the defaults in *defaults where it is NULL. */
+const onnx_infer_options *oi_options_or(const onnx_infer_options *o, onnx_infer_options *defaults);
 void oi_options_clear(onnx_infer_options *o);
 oi_status oi_options_set_symbol(onnx_infer_options *o, const char *symbol, int64_t value);
 oi_status oi_options_set_input_shape(onnx_infer_options *o, const char *input, int32_t rank, const int64_t *dims);

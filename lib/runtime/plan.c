@@ -263,6 +263,9 @@ static oi_status make_subprograms(builder *b, oi_plan_step *ps)
                 fixed[formal + c] = b->g->value[outer].fact.konst;
         }
         OI_TRY(oi_program_create(b->plan->engine, sub->graph, sub->graph, fixed, NULL, &ps->sub[j]));
+        const uint64_t place[2] = {(uint64_t)(n - b->g->node), j};
+        if (b->plan->has_id)
+            oi_program_identify(ps->sub[j], oi_hash_mix(b->plan->id, place, sizeof place));
     }
     return ONNX_INFER_OK;
 }
@@ -548,7 +551,7 @@ static oi_status build(builder *b)
     return ONNX_INFER_OK;
 }
 
-oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, oi_plan **out)
+oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, const oi_hash *id, oi_plan **out)
 {
     const oi_alloc *a = &engine->alloc;
     oi_plan *p = oi_alloc_mem(a, sizeof *p);
@@ -563,6 +566,9 @@ oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, o
     p->engine = engine;
     p->graph = graph;
     p->loose = loose;
+    p->has_id = id != NULL;
+    if (id)
+        p->id = *id;
     p->arena = oi_arena_create(a);
     if (p->arena)
         p->slot = oi_arena_array(p->arena, (size_t)graph->nvalue + 1, sizeof *p->slot);

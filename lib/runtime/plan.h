@@ -47,6 +47,8 @@ struct oi_plan {
     size_t arena_bytes; /* that a run needs */
     size_t live_bytes;  /* of it, at most, in use at one step */
     size_t const_bytes; /* of constants made by the optimizer: packed, folded */
+    bool has_id, kept;  /* its graph may be kept in a file; is in one */
+    oi_hash id;
     /* kept by the program */
     int64_t *key;
     size_t nkey;
@@ -54,8 +56,9 @@ struct oi_plan {
 };
 
 /* Takes over the graph, also on failure. Fails with ONNX_INFER_E_LIMIT where the engine's limits are passed. `loose`: every
- * step is evaluated by reference and makes its outputs as they come; the graph is TYPED. */
-oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, oi_plan **out);
+ * step is evaluated by reference and makes its outputs as they come; the graph is TYPED. `id` (NULL: none): of the graph among
+ * all of the model. */
+oi_status oi_plan_create(const oi_engine *engine, oi_graph *graph, bool loose, const oi_hash *id, oi_plan **out);
 oi_plan *oi_plan_retain(oi_plan *p);
 void oi_plan_release(oi_plan *p); /* accepts NULL */
 

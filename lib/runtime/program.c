@@ -2,6 +2,7 @@
 #include "runtime/program.h"
 
 #include "optimizer/optimizer.h"
+#include "runtime/graph_cache.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -18,6 +19,8 @@ struct oi_program {
     size_t nplan, plan_cap;
     uint64_t clock;
     bool loose;
+    bool has_id;
+    oi_hash id;
 };
 
 oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_graph *original,
@@ -60,6 +63,27 @@ void oi_program_destroy(oi_program *p)
     oi_free_mem(a, p->fixed);
     oi_free_mem(a, p->want);
     oi_free_mem(a, p);
+}
+
+void oi_program_identify(oi_program *p, oi_hash id)
+{
+    p->has_id = true;
+    p->id = id;
+}
+
+oi_status oi_program_each(const oi_program *p, oi_status (*visit)(void *user, oi_plan *plan), void *user)
+{
+    for (size_t i = 0; i < p->nplan; i++) {
+        oi_plan *plan = p->plan[i];
+        if (!plan->has_id)
+            continue;
+        OI_TRY(visit(user, plan));
+        for (uint32_t s = 0; s < plan->nstep; s++) {
+            for (uint32_t k = 0; plan->step[s].sub && k < plan->step[s].step.node->nsub; k++)
+                OI_TRY(oi_program_each(plan->step[s].sub[k], visit, user));
+        }
+    }
+    return ONNX_INFER_OK;
 }
 
 const oi_graph *oi_program_graph(const oi_program *p)
@@ -138,10 +162,20 @@ static oi_status make_plan(oi_program *p, const int64_t *key, size_t nkey, oi_op
     memcpy(own_key, key, nkey * sizeof *key);
     for (size_t i = 0; i < nsym; i++)
         bound[i] = -1;
-    read_key(p, key, fact, given, bound);
-    st = oi_optimize_for(a, from, bound, given, p->loose ? OI_STAGE_TYPED : p->engine->stage, &p->engine->target, p->want, o, &g);
+    const bool known = p->has_id && !p->loose && p->engine->graphs;
+    const oi_hash id = known ? oi_hash_mix(p->id, key, nkey * sizeof *key) : (oi_hash){0, 0};
+    st = ONNX_INFER_OK;
+    if (known)
+        g = oi_graph_cache_find(p->engine->graphs, id, p->engine->pool);
+    const bool found = g != NULL;
+    if (!found) {
+        read_key(p, key, fact, given, bound);
+        st = oi_optimize_for(a, from, bound, given, p->loose ? OI_STAGE_TYPED : p->engine->stage, &p->engine->target, p->want, o, &g);
+    }
     if (st == ONNX_INFER_OK)
-        st = oi_plan_create(p->engine, g, p->loose, out);
+        st = oi_plan_create(p->engine, g, p->loose, known ? &id : NULL, out);
+    if (st == ONNX_INFER_OK)
+        (*out)->kept = found;
     if (st == ONNX_INFER_OK) {
         (*out)->key = own_key;
         (*out)->nkey = nkey;

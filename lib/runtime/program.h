@@ -17,6 +17,11 @@ typedef struct {
 oi_status oi_program_create(const oi_engine *engine, const oi_graph *graph, const oi_graph *original,
                             const oi_tensor *const *fixed, const bool *want, oi_program **out);
 void oi_program_destroy(oi_program *p); /* accepts NULL; nobody may be using it */
+/* Before it is used: what tells this program from all others of the model, so that its graphs are found in files and kept there
+ * (runtime/graph_cache.h). Without it they are not. */
+void oi_program_identify(oi_program *p, oi_hash id);
+/* Visits every plan of the program and of its plans' subprograms that has an id. Nobody may be planning. */
+oi_status oi_program_each(const oi_program *p, oi_status (*visit)(void *user, oi_plan *plan), void *user);
 const oi_graph *oi_program_graph(const oi_program *p);
 
 /* The longest key of a set of inputs, in int64_t. */

@@ -14,6 +14,19 @@ oi_cpu_isa oi_session_isa(const onnx_infer_options *o)
     return o->isa < best ? o->isa : best;
 }
 
+/* The one that loading has left, where it is of the right size. */
+static oi_pool *take_pool(onnx_infer_model *m, size_t threads)
+{
+    oi_pool *pool = NULL;
+    pthread_mutex_lock(&m->lock);
+    if (m->pool && oi_pool_threads(m->pool) == threads) {
+        pool = m->pool;
+        m->pool = NULL;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return pool;
+}
+
 static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
 {
     static const oi_stage stages[] = {OI_STAGE_TYPED, OI_STAGE_DECLUTTERED, OI_STAGE_LOWERED};
@@ -28,8 +41,11 @@ static oi_status start_engine(onnx_infer_plan *p, const onnx_infer_options *o)
     OI_TRY(oi_slab_create(&e->alloc, &e->target.slab));
     if (o->pool)
         e->pool = oi_pool_retain(o->pool);
-    else
-        OI_TRY(oi_pool_create(&e->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &e->pool));
+    size_t threads = o->threads ? (size_t)o->threads : oi_cpu_default_threads();
+    if (!e->pool)
+        e->pool = take_pool(p->model, threads);
+    if (!e->pool)
+        OI_TRY(oi_pool_create(&e->alloc, threads, OI_POOL_SPIN_NS, &e->pool));
     e->target.pool = e->pool;
     return ONNX_INFER_OK;
 }
@@ -152,6 +168,19 @@ static oi_status plan_ranges(onnx_infer_plan *p, int64_t *bound, planning *x)
     return st;
 }
 
+/* The model's graph decluttered for what is bound, which stands for it from then on. */
+static oi_status make_base(onnx_infer_plan *p, const int64_t *bound, oi_optimize_options *oo)
+{
+    const oi_graph *g = p->model->file->graph;
+    p->base_id = oi_hash_mix(oi_hash_bytes("base", 4), bound, oi_symtab_count(g->syms) * sizeof *bound);
+    if (p->engine.graphs)
+        p->base = oi_graph_cache_find(p->engine.graphs, p->base_id, p->engine.pool);
+    if (p->base)
+        return ONNX_INFER_OK;
+    p->base_made = true;
+    return oi_optimize_for(&p->engine.alloc, g, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, NULL, oo, &p->base);
+}
+
 static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o, int64_t *bound)
 {
     const oi_onnx_model *f = p->model->file;
@@ -170,10 +199,11 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
     /* Inputs with a default may be constants in a run or not, so what they allow is found out for each plan. */
     bool known = shapes_are_known(p, p->input);
     if (!known && !defaults && p->engine.stage != OI_STAGE_TYPED)
-        OI_TRY(oi_optimize_for(&p->engine.alloc, f->graph, bound, NULL, OI_STAGE_DECLUTTERED, &p->engine.target, NULL, &oo, &p->base));
+        OI_TRY(make_base(p, bound, &oo));
     p->engine.stop_after = o->stop_after;
     p->engine.changes = oo.commits;
     OI_TRY(oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, NULL, &p->program));
+    oi_program_identify(p->program, p->base_id);
     if (known)
         OI_TRY(plan_ahead(p, p->input, &x, &bytes));
     else if (p->nrange)
@@ -200,9 +230,7 @@ static oi_status build_plan(onnx_infer_plan *p, const onnx_infer_options *o, oi_
     int64_t *bound = oi_alloc_array(a, nsym + 1, sizeof *bound);
     p->input = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->input);
     p->fixed = oi_alloc_array(a, (size_t)f->ninput + 1, sizeof *p->fixed);
-    p->idle_cap = oi_cpu_default_threads();
-    p->idle = oi_alloc_array(a, p->idle_cap + 1, sizeof *p->idle);
-    oi_status st = bound && p->input && p->fixed && p->idle ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_status st = bound && p->input && p->fixed ? ONNX_INFER_OK : ONNX_INFER_E_OUT_OF_MEMORY;
     for (size_t i = 0; st == ONNX_INFER_OK && i < nsym; i++)
         bound[i] = -1;
     if (st == ONNX_INFER_OK)
@@ -220,9 +248,7 @@ oi_status oi_session_plan_with(onnx_infer_model *m, const onnx_infer_options *o,
 {
     onnx_infer_options defaults;
     *out = NULL;
-    oi_options_init(&defaults);
-    if (!o)
-        o = &defaults;
+    o = oi_options_or(o, &defaults);
     if (m->nissue) {
         oi_pack_store_close(store);
         *oi_error_current() = m->issue[0];
@@ -243,7 +269,7 @@ oi_status oi_session_plan_with(onnx_infer_model *m, const onnx_infer_options *o,
         oi_session_release(p);
         return st;
     }
-    oi_plan_file_update(p);
+    oi_plan_file_update(p, false);
     *out = p;
     return ONNX_INFER_OK;
 }
@@ -262,7 +288,7 @@ void oi_session_release(onnx_infer_plan *p)
     oi_alloc alloc = p->engine.alloc;
     for (size_t i = 0; i < p->nidle; i++)
         oi_context_free(p->idle[i]);
-    oi_plan_file_update(p); /* with what runs have packed */
+    oi_plan_file_update(p, true); /* with what runs have packed */
     oi_plan_file_detach(p);
     for (size_t i = 0; i < p->ncut; i++) {
         oi_program_destroy(p->cut[i].program);
@@ -330,6 +356,7 @@ static oi_status add_cut(onnx_infer_plan *p, const bool *want)
         oi_free_mem(a, made.want);
         return st;
     }
+    oi_program_identify(made.program, oi_hash_mix(p->base_id, want, f->noutput * sizeof *want));
     p->cut[p->ncut++] = made;
     return ONNX_INFER_OK;
 }
@@ -353,14 +380,35 @@ oi_status oi_session_cut(onnx_infer_plan *p, const bool *want, size_t *index)
 
 /* --- runs in contexts that the plan keeps -------------------------------------------------------------------------------- */
 
+/* Room for contexts that are kept. How many threads there are is asked for here only, since that takes longer than small plans. */
+static oi_status make_idle(onnx_infer_plan *p)
+{
+    size_t cap = oi_cpu_default_threads();
+    onnx_infer_context **idle = oi_alloc_array(&p->engine.alloc, cap + 1, sizeof(onnx_infer_context *));
+    if (!idle)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    pthread_mutex_lock(&p->lock);
+    if (!p->idle) {
+        p->idle = idle;
+        p->idle_cap = cap;
+        idle = NULL;
+    }
+    pthread_mutex_unlock(&p->lock);
+    oi_free_mem(&p->engine.alloc, idle);
+    return ONNX_INFER_OK;
+}
+
 oi_status oi_session_run(onnx_infer_plan *p, const onnx_infer_run_options *ro, size_t ni, const onnx_infer_value *const *in,
                          size_t no, onnx_infer_value **out)
 {
     onnx_infer_context *c = NULL;
     pthread_mutex_lock(&p->lock);
+    const bool first = !p->idle;
     if (p->nidle)
         c = p->idle[--p->nidle];
     pthread_mutex_unlock(&p->lock);
+    if (first)
+        OI_TRY(make_idle(p));
     if (!c)
         OI_TRY(oi_context_create(p, true, &c));
     oi_status st = oi_context_run(c, ro, ni, in, NULL, no, out);

@@ -3,7 +3,7 @@
 #define OI_RUNTIME_SESSION_H
 
 #include "runtime/frame.h"
-#include "optimizer/pack_store.h"
+#include "runtime/graph_cache.h"
 #include "runtime/model.h"
 
 #include <pthread.h>
@@ -36,6 +36,10 @@ struct onnx_infer_plan {
     char *cache_path;   /* runtime/plan_file.h; NULL: no cache */
     oi_hash cache_key;
     size_t cache_made;  /* constants that had been packed when the file was written last */
+    oi_graph_cache graphs; /* what engine.graphs points to */
+    oi_hash base_id;
+    bool base_made;     /* since the file was written last */
+    bool mended;        /* the file, which was damaged, has been written again */
 
     pthread_mutex_t lock; /* of what follows */
     bool has_lock;

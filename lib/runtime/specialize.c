@@ -126,9 +126,7 @@ oi_status oi_model_specialize(onnx_infer_model *m, const onnx_infer_options *o, 
     onnx_infer_model *made;
     oi_graph *g = NULL;
     *out = NULL;
-    oi_options_init(&defaults);
-    if (!o)
-        o = &defaults;
+    o = oi_options_or(o, &defaults);
     if (m->nissue)
         return has_issues(m);
     OI_TRY(oi_model_create(o, &made));
@@ -152,9 +150,7 @@ static oi_status save(const onnx_infer_model *m, const onnx_infer_options *o, oi
 {
     onnx_infer_options defaults;
     oi_graph *g = NULL;
-    oi_options_init(&defaults);
-    if (!o)
-        o = &defaults;
+    o = oi_options_or(o, &defaults);
     if (m->nissue)
         return has_issues(m);
     OI_TRY(make_graph(m, o, &o->alloc, o->level == 0 ? OI_STAGE_TYPED : OI_STAGE_DECLUTTERED, &g));

@@ -11,6 +11,6 @@ core_sources += lib/tensor/tensor.c
 core_sources += lib/tensor/value.c
 core_sources += lib/tensor/gather.c
 core_sources += lib/tensor/gather.h
-core_sources += lib/tensor/symdim.c lib/tensor/symdim_parse.c lib/tensor/symdim_read.c lib/tensor/symdim_table.h
+core_sources += lib/tensor/symdim.c lib/tensor/symdim_bytes.c lib/tensor/symdim_parse.c lib/tensor/symdim_read.c lib/tensor/symdim_table.h
 core_sources += lib/tensor/convert.c
 core_sources += lib/tensor/convert.h lib/tensor/tmpl/convert.inc

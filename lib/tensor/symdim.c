@@ -6,10 +6,10 @@
 #include <string.h>
 
 enum {
-    MAX_TERMS = 24,    /* of a sum; larger ones become unknowns, which bounds the work of every operation */
-    MAX_DEGREE = 8,    /* of a monomial */
-    MAX_OPERANDS = 8,  /* of min, max, broadcast */
-    MAX_WEIGHT = 256,  /* size of an expression written out as a tree */
+    MAX_TERMS = OI_SYM_MAX_TERMS,
+    MAX_DEGREE = OI_SYM_MAX_DEGREE,
+    MAX_OPERANDS = OI_SYM_MAX_OPERANDS,
+    MAX_WEIGHT = OI_SYM_MAX_WEIGHT,
 };
 
 typedef struct {
@@ -24,7 +24,7 @@ typedef struct {
     term t[MAX_TERMS];
 } sum;
 
-#define NO_RECORD UINT32_MAX
+#define NO_RECORD OI_SYM_NO_RECORD
 #define FALLBACK_SYMBOL 0 /* stands in when memory runs out */
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
@@ -113,8 +113,7 @@ static uint32_t lookup(const oi_symtab *s, rec_kind kind, const int64_t *word, u
     return NO_RECORD;
 }
 
-/* The record with this content, made where it is new; NO_RECORD (and the table's status) without memory. */
-static uint32_t intern(oi_symtab *s, rec_kind kind, const int64_t *word, uint32_t n)
+uint32_t oi_symtab_intern(oi_symtab *s, rec_kind kind, const int64_t *word, uint32_t n)
 {
     uint32_t hash = hash_words(kind, word, n), found = lookup(s, kind, word, n, hash);
     if (found != NO_RECORD)
@@ -144,14 +143,14 @@ static oi_dim add_symbol(oi_symtab *s, const char *name)
     if (oi_arena_grow(s->arena, &s->symbol, &s->symbol_cap, index + 1, sizeof *s->symbol) != ONNX_INFER_OK)
         goto fail;
     int64_t word = index;
-    uint32_t atom = intern(s, REC_SYMBOL, &word, 1);
+    uint32_t atom = oi_symtab_intern(s, REC_SYMBOL, &word, 1);
     if (atom == NO_RECORD)
         goto fail;
     word = atom;
-    uint32_t mono = intern(s, REC_MONOMIAL, &word, 1);
+    uint32_t mono = oi_symtab_intern(s, REC_MONOMIAL, &word, 1);
     if (mono == NO_RECORD)
         goto fail;
-    uint32_t rec = intern(s, REC_SUM, (int64_t[]){0, 1, mono}, 3);
+    uint32_t rec = oi_symtab_intern(s, REC_SUM, (int64_t[]){0, 1, mono}, 3);
     symbol_entry e = {.fresh = !name, .dim = dim_of(rec)};
     e.name = name ? oi_arena_text(s->arena, name) : oi_arena_format(s->arena, "?%u", index);
     if (rec == NO_RECORD || !e.name)
@@ -214,7 +213,7 @@ oi_dim oi_dim_symbol(oi_symtab *s, const char *name)
     uint32_t n, rec = NO_RECORD;
     int64_t *w = name_words(s->arena, name, &n);
     if (w)
-        rec = intern(s, REC_NAME, w, n);
+        rec = oi_symtab_intern(s, REC_NAME, w, n);
     if (rec == NO_RECORD) {
         s->status = ONNX_INFER_E_OUT_OF_MEMORY;
         return s->symbol[FALLBACK_SYMBOL].dim;
@@ -332,7 +331,7 @@ static oi_dim store(oi_symtab *s, const sum *x)
     }
     if (weight > MAX_WEIGHT)
         return oi_dim_fresh(s);
-    uint32_t rec = intern(s, REC_SUM, word, 1 + 2 * x->n);
+    uint32_t rec = oi_symtab_intern(s, REC_SUM, word, 1 + 2 * x->n);
     return rec == NO_RECORD ? s->symbol[FALLBACK_SYMBOL].dim : dim_of(rec);
 }
 
@@ -344,8 +343,8 @@ static oi_dim store_atom(oi_symtab *s, rec_kind kind, const oi_dim *operand, uin
         weight += weight_of_dim(s, operand[i]);
     if (weight > MAX_WEIGHT)
         return oi_dim_fresh(s);
-    int64_t atom = intern(s, kind, operand, n);
-    uint32_t mono = atom == NO_RECORD ? NO_RECORD : intern(s, REC_MONOMIAL, &atom, 1);
+    int64_t atom = oi_symtab_intern(s, kind, operand, n);
+    uint32_t mono = atom == NO_RECORD ? NO_RECORD : oi_symtab_intern(s, REC_MONOMIAL, &atom, 1);
     sum x = {0};
     sum_add_term(&x, 1, mono);
     return store(s, &x);
@@ -376,7 +375,7 @@ static uint32_t mono_mul(oi_symtab *s, uint32_t a, uint32_t b)
         bool left = j == y->n || (i < x->n && x->word[i] >= y->word[j]);
         atom[n++] = left ? x->word[i++] : y->word[j++];
     }
-    return intern(s, REC_MONOMIAL, atom, n);
+    return oi_symtab_intern(s, REC_MONOMIAL, atom, n);
 }
 
 /* a / b as a list of atoms; false where b does not divide a. */
@@ -532,7 +531,7 @@ static sum strip(oi_symtab *s, const sum *x, const int64_t *atoms, uint32_t n)
         uint32_t nrest;
         mono_quotient(s, x->t[i].mono, atoms, n, rest, &nrest);
         if (nrest)
-            sum_add_term(&y, x->t[i].coef, intern(s, REC_MONOMIAL, rest, nrest));
+            sum_add_term(&y, x->t[i].coef, oi_symtab_intern(s, REC_MONOMIAL, rest, nrest));
         else
             sum_add_number(&y, x->t[i].coef);
     }
@@ -565,7 +564,7 @@ static bool exact_quotient(oi_symtab *s, sum x, const sum *y, sum *q)
             return false;
         sum part = {0};
         if (n)
-            sum_add_term(&part, t.coef / lead.coef, intern(s, REC_MONOMIAL, rest, n));
+            sum_add_term(&part, t.coef / lead.coef, oi_symtab_intern(s, REC_MONOMIAL, rest, n));
         else
             part.c0 = t.coef / lead.coef;
         sum product = multiply(s, &part, y);

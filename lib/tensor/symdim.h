@@ -12,6 +12,7 @@
 #define OI_TENSOR_SYMDIM_H
 
 #include "base/arena.h"
+#include "base/blob.h"
 
 typedef int64_t oi_dim;
 typedef struct oi_symtab oi_symtab;
@@ -60,5 +61,12 @@ oi_dim oi_dim_translate(const oi_symtab *s, oi_dim d, const int64_t *value, oi_s
 int oi_dim_solve(const oi_symtab *s, oi_dim d, int64_t number, int64_t *value);
 /* Known sign facts: true only when certain (every symbol is >= 0). */
 bool oi_dim_is_nonnegative(const oi_symtab *s, oi_dim d);
+
+/* The whole table as bytes. Reading replaces what a fresh table holds: dimensions mean the same as in the table written. False
+ * without memory, and where the bytes make no sense; texts stay where the cursor's bytes are. */
+void oi_symtab_write(const oi_symtab *s, oi_blob *b);
+bool oi_symtab_read(oi_symtab *s, oi_cursor *c);
+/* True for numbers and for what the table has. */
+bool oi_symtab_has(const oi_symtab *s, oi_dim d);
 
 #endif

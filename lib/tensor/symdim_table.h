@@ -30,6 +30,14 @@ typedef struct {
     oi_dim dim;
 } symbol_entry;
 
+enum {
+    OI_SYM_MAX_TERMS = 24,    /* of a sum; larger ones become unknowns, which bounds the work of every operation */
+    OI_SYM_MAX_DEGREE = 8,    /* of a monomial */
+    OI_SYM_MAX_OPERANDS = 8,  /* of min, max, broadcast */
+    OI_SYM_MAX_WEIGHT = 256,  /* size of an expression written out as a tree */
+};
+#define OI_SYM_NO_RECORD UINT32_MAX
+
 struct oi_symtab {
     oi_arena *arena;
     record *rec;
@@ -61,5 +69,8 @@ static inline int64_t floor_div(int64_t a, int64_t b) /* b > 0 */
     int64_t q = a / b;
     return a % b < 0 ? q - 1 : q;
 }
+
+/* The record with this content, made where it is new; OI_SYM_NO_RECORD (and the table's status) without memory. */
+uint32_t oi_symtab_intern(oi_symtab *s, rec_kind kind, const int64_t *word, uint32_t n);
 
 #endif

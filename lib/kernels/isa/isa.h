@@ -28,6 +28,7 @@ oi_soften_fn OI_KNAME(soften);
 oi_keep_fn OI_KNAME(keep);
 oi_nbits_expand_fn OI_KNAME(nbits_expand);
 oi_nbits_dot_fn OI_KNAME(nbits_dot);
+oi_hash_fn OI_KNAME(hash);
 oi_rotate_fn OI_KNAME(rotate);
 oi_byte_tile_fn OI_KNAME(byte_tile), OI_KNAME(byte_tile_basic);
 oi_to_bytes_fn OI_KNAME(to_bytes);

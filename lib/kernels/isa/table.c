@@ -44,6 +44,7 @@ const oi_kernels OI_KNAME(kernels) = {
     .keep = OI_KNAME(keep),
     .nbits_expand = OI_KNAME(nbits_expand),
     .nbits_dot = OI_KNAME(nbits_dot),
+    .hash = OI_KNAME(hash),
     .rotate = OI_KNAME(rotate),
     .byte_tile = OI_KNAME(byte_tile),
     .byte_tile_basic = OI_KNAME(byte_tile_basic),
