@@ -182,5 +182,8 @@ static const oi_rule rules[] = {
     {"fuse sum", "Add", fuse_sum, OI_ROUNDS},
     {"fuse sum", "Sum", fuse_sum, OI_ROUNDS},
     {"fuse activation", NULL, fuse_activation, OI_ROUNDS},
+#ifdef OI_PLANTED_RULE /* tests/optimizer/planted.c */
+    OI_PLANTED_RULE("epilogue")
+#endif
 };
 const oi_rules oi_epilogue_rules = {rules, sizeof rules / sizeof *rules};

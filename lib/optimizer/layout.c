@@ -353,5 +353,8 @@ static const oi_rule rules[] = {
     {"blocked Resize", "Resize", push_resize, OI_EXACT},
     {"blocked Pad", "Pad", push_pad, OI_EXACT},
     {"blocked elementwise", NULL, push_elementwise, OI_EXACT},
+#ifdef OI_PLANTED_RULE /* tests/optimizer/planted.c */
+    OI_PLANTED_RULE("layout")
+#endif
 };
 const oi_rules oi_layout_rules = {rules, sizeof rules / sizeof *rules};

@@ -102,8 +102,8 @@ static const oi_rule declutter_rules[] = {
     {"softmax", "Div", oi_rule_softmax, OI_ROUNDS},
     {"recurrent cell", "Scan", oi_rule_cell, OI_ROUNDS},
     {"recurrent cell", "Loop", oi_rule_cell, OI_ROUNDS},
-#ifdef OI_PLANTED_RULES /* tests/optimizer/planted.c */
-    OI_PLANTED_RULES
+#ifdef OI_PLANTED_RULE /* tests/optimizer/planted.c, here and below */
+    OI_PLANTED_RULE("declutter")
 #endif
 };
 static const oi_rules declutter_ruleset = RULES(declutter_rules);
@@ -153,6 +153,9 @@ static const oi_rule prepare_rules[] = {
     {"rows of a made table", "Gather", oi_rule_gather_before, OI_EXACT},
     {"transposed weights", "MatMul", oi_rule_transposed_weights, OI_ROUNDS},
     {"transposed weights", "Gemm", oi_rule_transposed_weights, OI_ROUNDS},
+#ifdef OI_PLANTED_RULE
+    OI_PLANTED_RULE("prepare")
+#endif
 };
 static const oi_rules prepare_ruleset = RULES(prepare_rules);
 
@@ -163,6 +166,9 @@ static const oi_rule settled_rules[] = {
     {"view behind a product", NULL, oi_rule_product_in_views, OI_EXACT},
     {"views", NULL, oi_rule_views, OI_EXACT},
     {"idle operator", NULL, oi_rule_idle, OI_EXACT},
+#ifdef OI_PLANTED_RULE
+    OI_PLANTED_RULE("settled")
+#endif
 };
 static const oi_rules settled_ruleset = RULES(settled_rules);
 

@@ -19,7 +19,8 @@ typedef struct {
     oi_log log;
     oi_pool *pool;
     oi_stage stage; /* that graphs are brought to before they run */
-    uint64_t stop_after, changes; /* of the optimizer: most (0: no bound), and made before plans go on counting */
+    uint64_t stop_after;           /* most changes of the optimizer; 0: no bound */
+    atomic_uint_fast64_t *changes; /* made so far, by all plans, those of bodies too; NULL: nobody counts */
     oi_target target;
     oi_limits limits;
     struct oi_graph_cache *graphs; /* runtime/graph_cache.h; NULL: none is kept in files */

@@ -238,10 +238,14 @@ static oi_status find_or_make(oi_program *p, const int64_t *key, size_t nkey, oi
 oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_status (*check)(void *user), void *user,
                           oi_plan **out)
 {
-    oi_optimize_options o = {.check = check, .user = user, .stop_after = p->engine->stop_after, .commits = p->engine->changes};
+    atomic_uint_fast64_t *changes = p->engine->changes;
+    oi_optimize_options o = {.check = check, .user = user, .stop_after = p->engine->stop_after};
     *out = NULL;
     pthread_mutex_lock(&p->lock);
+    const uint64_t before = o.commits = changes ? atomic_load(changes) : 0;
     oi_status st = find_or_make(p, key, nkey, &o, out);
+    if (changes)
+        atomic_fetch_add(changes, o.commits - before);
     pthread_mutex_unlock(&p->lock);
     return st;
 }

@@ -201,7 +201,8 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
     if (!known && !defaults && p->engine.stage != OI_STAGE_TYPED)
         OI_TRY(make_base(p, bound, &oo));
     p->engine.stop_after = o->stop_after;
-    p->engine.changes = oo.commits;
+    p->engine.changes = &p->changes;
+    atomic_store(&p->changes, oo.commits);
     OI_TRY(oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, NULL, &p->program));
     oi_program_identify(p->program, p->base_id);
     if (known)

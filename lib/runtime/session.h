@@ -31,6 +31,7 @@ struct onnx_infer_plan {
     oi_program *program;
     oi_symbol_range *range;
     size_t nrange;
+    atomic_uint_fast64_t changes; /* that the optimizer has made */
     size_t ahead_bytes; /* of arena that the largest shapes of the ranges need; 0: not known */
 
     char *cache_path;   /* runtime/plan_file.h; NULL: no cache */

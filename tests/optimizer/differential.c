@@ -71,7 +71,6 @@ static void allow_for_sensitivity(subject *s)
             if (!oi_tensor_same_shape(&exact[i], &s->expected[i]))
                 continue;
             const oi_dtype wide = exact[i].dtype;
-            exact[i].dtype = wide;
             double most = 0, size = 1;
             for (int64_t k = 0; k < oi_tensor_count(&exact[i]); k++) {
                 double x = oi_elem_get_double(wide, exact[i].data, (size_t)k);
@@ -79,8 +78,6 @@ static void allow_for_sensitivity(subject *s)
                 if (isfinite(x) && isfinite(y) && x != y) {
                     most = fmax(most, fabs(x - y));
                     size = fmax(size, fmax(fabs(x), fabs(y)));
-                } else if (!isfinite(x) != !isfinite(y)) {
-                    most = INFINITY;
                 }
             }
             s->bound = fmax(s->bound, 100 * most / size);
@@ -93,10 +90,33 @@ static void allow_for_sensitivity(subject *s)
     free(casts);
 }
 
+/* What NaN and infinities make of other numbers only rewrites that keep every bit keep. */
+static bool is_finite(const oi_tensor *t)
+{
+    for (int64_t i = 0; oi_dtype_is_float(t->dtype) && i < oi_tensor_count(t); i++) {
+        if (!isfinite(oi_elem_get_double(t->dtype, t->data, (size_t)i)))
+            return false;
+    }
+    return true;
+}
+
+/* Codes that are neighbours: the last bit decides between them. */
+static bool neighbours(const oi_tensor *a, const oi_tensor *b)
+{
+    bool near = a->dtype == b->dtype && (a->dtype == ONNX_INFER_UINT8 || a->dtype == ONNX_INFER_INT8) && oi_tensor_same_shape(a, b);
+    for (int64_t i = 0; near && i < oi_tensor_count(a); i++)
+        near = fabs(oi_elem_get_double(a->dtype, a->data, (size_t)i) - oi_elem_get_double(b->dtype, b->data, (size_t)i)) <= 1;
+    return near;
+}
+
 static void compare(subject *s, const oi_tensor *want, const oi_tensor *got, bool exact, const char *when, const char *who)
 {
     for (uint32_t i = 0; i < s->original->noutput; i++) {
         double differ = tensors_differ(&want[i], &got[i]);
+        if (!exact && !is_finite(&s->expected[i]) && want[i].dtype == got[i].dtype && oi_tensor_same_shape(&want[i], &got[i]))
+            continue;
+        if (!exact && strstr(s->text, "Quantize") && neighbours(&want[i], &got[i]))
+            continue;
         if (exact ? tensors_equal(&want[i], &got[i]) : differ < s->bound)
             continue;
         if (!exact)

@@ -29,7 +29,7 @@ oi_tensor tensor_random(uint64_t *seed, oi_dtype dtype, int32_t rank, const int6
  * which the caller clears. */
 oi_status graph_evaluate(oi_graph *g, uint64_t seed, int64_t open, oi_tensor *out);
 
-/* Element by element; NaN equals NaN, and 0 equals -0. */
+/* Element by element; NaN equals NaN, and 0 equals -0 and, as plans run with denormals as zeros, what is smaller than FLT_MIN. */
 bool tensors_equal(const oi_tensor *a, const oi_tensor *b);
 
 /* The largest difference of elements, relative to the largest magnitude or 1; 1e30 where types or shapes differ. */

@@ -1,23 +1,13 @@
 #!/bin/sh
-# `onnx-infer bisect` finds a wrong rewrite that was planted in a build of the tool, and none in the tool as it is.
+# `onnx-infer bisect` finds a wrong rewrite that was planted in a build of the tool, in whatever list of rules and in a loop's body
+# too, and none in the tool as it is.
 set -u
 work=$(mktemp -d "${TMPDIR:-/tmp}/onnx_infer_bisect.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
-
-# y = Tanh(Identity(Sigmoid(Neg(Identity(x))))) of four floats
-{
-    printf '\010\010\072\165'
-    printf '\012\020\012\001x\022\001w\042\010Identity'
-    printf '\012\013\012\001w\022\001a\042\003Neg'
-    printf '\012\017\012\001a\022\001b\042\007Sigmoid'
-    printf '\012\020\012\001b\022\001c\042\010Identity'
-    printf '\012\014\012\001c\022\001y\042\004Tanh'
-    printf '\022\001g'
-    printf '\132\017\012\001x\022\012\012\010\010\001\022\004\012\002\010\004'
-    printf '\142\017\012\001y\022\012\012\010\010\001\022\004\012\002\010\004'
-    printf '\102\002\020\015'
-} >"$work/model.onnx"
+: "${top_builddir:?run by make check}"
+tool=$top_builddir/tools/onnx-infer planted=$top_builddir/tests/optimizer/planted_tool
+"$top_builddir/tests/optimizer/write_models" "$work" || exit 1
 
 # expect TEXT CODE PATTERN COMMAND...: the command ends with the code (0, or another: 1) and prints the pattern.
 expect() {
@@ -35,13 +25,25 @@ expect() {
     fi
 }
 
-: "${top_builddir:?run by make check}"
-expect "results of the tool as it is agree" 0 'results agree' "$top_builddir/tools/onnx-infer" bisect "$work/model.onnx"
-expect "the planted rule is found" 1 'is the first after which results differ: .*planted: Sigmoid -> HardSigmoid' \
-    "$top_builddir/tests/optimizer/planted_tool" bisect "$work/model.onnx"
-expect "without it results are right" 0 'GOOD' sh -c "
-    a=\$($top_builddir/tests/optimizer/planted_tool run $work/model.onnx --stop-after 1)
-    b=\$($top_builddir/tools/onnx-infer run $work/model.onnx --stage typed)
-    [ \"\$a\" = \"\$b\" ] && echo GOOD"
+# With what came before the change that was found, results are right; with it they are not.
+edge() {
+    n=$(sed -n 's/^change \([0-9]*\) is the first.*/\1/p' "$work/log")
+    expect "$1: change $n is the edge" 0 GOOD sh -c "
+        right=\$('$tool' run '$work/$2.onnx' --stage typed)
+        before=\$(PLANTED=$3 '$planted' run '$work/$2.onnx' --stop-after $((${n:-1} - 1)))
+        after=\$(PLANTED=$3 '$planted' run '$work/$2.onnx' --stop-after ${n:-1})
+        if [ $((${n:-1} - 1)) -eq 0 ]; then before=\$right; fi # 0 is no bound
+        [ \"\$right\" = \"\$before\" ] && [ \"\$right\" != \"\$after\" ] && echo GOOD"
+}
+
+for model in plain loop; do
+    expect "$model: results of the tool as it is agree" 0 'results agree' "$tool" bisect "$work/$model.onnx"
+    expect "$model: and of the other one without a rule" 0 'results agree' "$planted" bisect "$work/$model.onnx"
+    for list in declutter prepare layout settled epilogue; do
+        expect "$model: the rule in $list is found" 1 "is the first after which results differ: .*: planted in $list: Sigmoid -> HardSigmoid" \
+            env PLANTED=$list "$planted" bisect "$work/$model.onnx"
+        edge "$model, $list" $model $list
+    done
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
