@@ -134,7 +134,7 @@ static size_t start_of(const size_t *offsets, size_t stride, size_t i)
 }
 
 /* A transposed B and few rows of A: dot products, then the epilogue by tiles without a reduction. */
-static void run_dots(const oi_gemm_plan *p, const oi_gemm_args *args, const float *a, const float *b, float *c, size_t rows,
+static void run_dots(const oi_gemm_plan *p, const oi_gemm_args *args, const float *a, const oi_loose_float *b, float *c, size_t rows,
                      size_t n0, size_t n1)
 {
     const size_t k = p->shape.k, lda = args->lda, ldb = args->ldb, ldc = args->ldc;

@@ -56,7 +56,8 @@ typedef struct oi_gemm_args {
     oi_stop *stop; /* NULL: nobody stops it */
 } oi_gemm_args;
 
-/* Up to this many rows a transposed B is multiplied where it lies, at the speed of memory: packing gains nothing. */
+/* Up to this many rows a transposed B is multiplied where it lies, at any address, at the speed of memory: packing gains
+ * nothing. */
 enum { OI_GEMM_DOT_ROWS = 4 };
 
 /* Fills *plan. Fails only if sizes overflow. The split depends on the shape and the CPU, never on a thread

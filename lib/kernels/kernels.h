@@ -180,7 +180,7 @@ typedef struct oi_pool_shape {
 typedef void oi_pool_fn(const oi_pool_shape *s, const float *x, float *y, size_t oy0, size_t oy1);
 
 /* y[r] = dot(x[0..k), b[r * ldb .. + k)), r < rows. */
-typedef void oi_dot_rows_fn(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y);
+typedef void oi_dot_rows_fn(size_t rows, size_t k, const float *x, const oi_loose_float *b, size_t ldb, float *y);
 
 /*
  * A part of n scores of each of `rows` rows, ld floats apart, becomes exp(x - max) in place, where max[r] is the largest

@@ -149,7 +149,7 @@ static oi_status eval_gemm(oi_eval *e)
 
 const oi_op oi_op_oi_GemmPacked = {
     .name = "GemmPacked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
-    .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1, .attrs = gemm_attrs, .attr_size = sizeof(oi_gemm_packed_attr),
+    .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1, .loose = 1 << 1, .attrs = gemm_attrs, .attr_size = sizeof(oi_gemm_packed_attr),
     .infer = infer_gemm, .eval = eval_gemm, .prepare = prepare_packed,
 };
 

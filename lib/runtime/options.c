@@ -1,6 +1,7 @@
 /* Options: defaults and setters that do more than store a number. */
 #include "runtime/options.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,15 @@ static uint64_t memory_bytes(void)
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 40;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        FILE *f = fopen(files[i], "re");
-        unsigned long long most;
-        if (!f)
+        char text[32] = "";
+        int f = open(files[i], O_RDONLY | O_CLOEXEC);
+        if (f < 0)
             continue;
-        if (fscanf(f, "%llu", &most) == 1 && most > 0 && most < bytes)
+        ssize_t n = read(f, text, sizeof text - 1); /* a number, or "max" */
+        close(f);
+        unsigned long long most = n > 0 ? strtoull(text, NULL, 10) : 0;
+        if (most > 0 && most < bytes)
             bytes = most;
-        fclose(f);
     }
     return bytes;
 }

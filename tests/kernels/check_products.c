@@ -147,10 +147,17 @@ void check_gemm(kt *t)
         run.b = packed;
         run.b_batch = share_b ? 0 : packed_one;
     }
+    oi_loose_float *loose_b = NULL;
+    void *b_copy = NULL;
+    if (!s.b_packed && s.trans_b && !s.trans_a && s.m <= OI_GEMM_DOT_ROWS) {
+        b_copy = loose_copy(b, nb, &loose_b);
+        run.b = loose_b;
+    }
     float *ws = kt_floats(t, plan.workspace, false);
     size_t *order = shuffled(t, plan.n_tasks);
     for (size_t i = 0; i < plan.n_tasks; i++)
         oi_gemm_run(&plan, &run, order[i], ws);
+    free(b_copy);
     double *want = malloc(s.m * s.n * 2 * sizeof *want), *bound = want + s.m * s.n;
     for (size_t i = 0; i < s.batch; i++) {
         oi_gemm_args one = g;

@@ -266,7 +266,7 @@ void OI_KNAME(norm)(const oi_norm_args *t)
     }
 }
 
-static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, const float *x, const float *b,
+static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, const float *x, const oi_loose_float *b,
                                                        size_t ldb, float *y)
 {
     vf a0[4], a1[4];
@@ -292,7 +292,7 @@ static inline __attribute__((always_inline)) void dots(size_t rows, size_t k, co
 
 /* One row that comes from memory: a single stream of reads, fetched far ahead, also across the pages at which the processor
  * stops to look ahead by itself. */
-static float far_dot(size_t k, const float *x, const float *b)
+static float far_dot(size_t k, const float *x, const oi_loose_float *b)
 {
     enum { AHEAD = 2048 };
     vf a[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
@@ -310,7 +310,7 @@ static float far_dot(size_t k, const float *x, const float *b)
     return v_sum(v_add(v_add(a[0], a[1]), v_add(a[2], a[3])));
 }
 
-void OI_KNAME(dot_rows)(size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y)
+void OI_KNAME(dot_rows)(size_t rows, size_t k, const float *x, const oi_loose_float *b, size_t ldb, float *y)
 {
     enum { NEAR = 1 << 17 }; /* elements that may stay in cache from one call to the next */
     const bool far = rows && k >= NEAR / rows;
