@@ -1,7 +1,8 @@
 /* Scaled dot-product attention out of its pieces, and the standard's operator:
  *
  *   MatMul(Softmax(scores), v)  with  scores = MatMul(q, k) behind products with scalars, sums with masks, Where with a
- *                               scalar, and views; Where(IsNaN(p), 0, p) around the Softmax
+ *                               scalar, and views; Where(IsNaN(p), 0, p) around the Softmax. Masks beyond two that act
+ *                               alike become one: scores + a + b + c is scores + (a + b) + c
  *   Attention(q, k, v, mask?, past key?, past value?)
  *   -> AttentionStrided(q, k, v, mask?, mask?), which reads and writes through Transpose, Reshape, Split, Slice, Gather and
  *      Expand in front of its operands and behind its result
@@ -25,6 +26,8 @@ typedef struct {
     oi_view at;
 } found_mask;
 
+enum { MOST_MASKS = 6 }; /* of which some become one, or are known to hide later keys */
+
 typedef struct {
     const oi_graph *g;
     int32_t rank;               /* of the frame: outer dims, rows, columns */
@@ -33,7 +36,7 @@ typedef struct {
     double scale, softcap;
     bool causal, zero_rows;
     int64_t ahead;
-    found_mask mask[OI_ATTENTION_MASKS];
+    found_mask mask[MOST_MASKS];
     int nmask;
     oi_view q, k, v, y;
 } attention;
@@ -181,6 +184,37 @@ static bool settle_masks(attention *m)
     return true;
 }
 
+/* Two masks that are applied one behind the other and act alike as one. */
+static bool join_two(oi_rewrite *rw, const attention *m, const found_mask *a, const found_mask *b, found_mask *out)
+{
+    static const char *const op[] = {[OI_MASK_ADD] = "Add", [OI_MASK_KEEP] = "And", [OI_MASK_DROP] = "Or"};
+    if (a->kind != b->kind || (a->kind != OI_MASK_ADD && a->fill != b->fill) || a->rank != b->rank ||
+        memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) != 0)
+        return false;
+    const oi_value_id in[2] = {a->value, b->value};
+    found_mask both = *b;
+    both.value = oi_rewrite_op(rw, "", op[a->kind], "", 2, in);
+    if (rw->status || !find_mask(m, &both))
+        return false;
+    *out = both;
+    return true;
+}
+
+/* As many masks as the step takes. */
+static bool join_masks(oi_rewrite *rw, attention *m)
+{
+    while (m->nmask > OI_ATTENTION_MASKS) {
+        int i = 0;
+        while (i + 1 < m->nmask && !join_two(rw, m, &m->mask[i], &m->mask[i + 1], &m->mask[i]))
+            i++;
+        if (i + 1 >= m->nmask)
+            return false;
+        memmove(&m->mask[i + 1], &m->mask[i + 2], (size_t)(m->nmask - i - 2) * sizeof *m->mask);
+        m->nmask--;
+    }
+    return true;
+}
+
 static bool find_result(attention *m, oi_value_id y, oi_value_id *end)
 {
     enum { LONGEST = 8 };
@@ -265,9 +299,9 @@ static bool walk_mask(attention *m, oi_value_id v, oi_value_id scores, oi_value_
                       int depth, oi_value_id *product)
 {
     const attention before = *m;
-    if (m->nmask == OI_ATTENTION_MASKS || (scaled && (kind == OI_MASK_ADD || !(m->scale > 0))) || !same_shape(m->g, v, scores))
+    if (m->nmask == MOST_MASKS || (scaled && (kind == OI_MASK_ADD || !(m->scale > 0))) || !same_shape(m->g, v, scores))
         return false;
-    memmove(m->mask + 1, m->mask, sizeof *m->mask * (OI_ATTENTION_MASKS - 1)); /* the one below is applied first */
+    memmove(m->mask + 1, m->mask, sizeof *m->mask * (MOST_MASKS - 1)); /* the one below is applied first */
     found_mask *f = &m->mask[0];
     *f = (found_mask){.value = mask, .kind = kind, .fill = scaled ? fill * m->scale : fill};
     m->nmask++;
@@ -382,8 +416,8 @@ oi_status oi_rule_attention_pieces(oi_rewrite *rw, oi_node_id id)
     if (!find_operand(&m, qk->in[0], rank, dim, false, false, &factor_q, &m.q) ||
         !find_operand(&m, qk->in[1], rank, dim, true, true, &factor_k, &m.k) ||
         !find_operand(&m, n.in[1], m.rank, m.dim, false, false, NULL, &m.v) || !settle_masks(&m) ||
-        !find_result(&m, n.out[0], &end))
-        return ONNX_INFER_OK;
+        !find_result(&m, n.out[0], &end) || !join_masks(rw, &m))
+        return rw->status;
     if (oi_view_dim(&m.q, m.rank - 2) != m.rows || oi_view_dim(&m.q, m.rank - 1) != m.size || oi_view_dim(&m.k, m.rank - 2) != m.keys)
         return ONNX_INFER_OK;
     m.scale *= factor_q * factor_k;

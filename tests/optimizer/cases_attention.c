@@ -100,6 +100,12 @@ static const rewrite_case rewrites[] = {
      "xp = Reshape(x, p)\n x1 = Gather(xp, i0) {axis=4}\n x2 = Gather(xp, i1) {axis=-1}\n a = Mul(x1, c)\n b = Mul(x2, s)\n"
      "d = Sub(a, b)\n e = Mul(c, x2)\n f = Mul(s, x1)\n g = Add(f, e)\n d1 = Unsqueeze(d, m)\n g1 = Unsqueeze(g, m)\n"
      "j = Concat(d1, g1) {axis=-1}\n y = Reshape(j, w)\n output y", "RotaryStrided"},
+    {"attention with three sums",
+     QKV_4D K_TURNED "input m float32 5x7\n input o float32 2x1x1x7\n input w float32 3x1x7\n s = MatMul(q, kt)\n s1 = Add(s, m)\n s2 = Add(s1, o)\n"
+     "s3 = Add(w, s2)\n p = Softmax(s3)\n y = MatMul(p, v)\n output y", "Add AttentionStrided"},
+    {"attention with choices and sums",
+     QKV_4D K_TURNED "input m bool 5x7\n input o bool 2x1x1x7\n input w float32 3x1x7\n const low float32 scalar = -1e9\n s = MatMul(q, kt)\n"
+     "s1 = Where(m, s, low)\n s2 = Where(o, s1, low)\n s3 = Add(w, s2)\n p = Softmax(s3)\n y = MatMul(p, v)\n output y", "And AttentionStrided"},
     {"rotary embedding in front of attention",
      "input q float32 2x5x24\n input k float32 2x3x5x8\n input v float32 2x3x5x8\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
      "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x2)\n r = Concat(n, x1) {axis=-1}\n a = Mul(x, c)\n b = Mul(r, s)\n"
@@ -130,6 +136,10 @@ static const leave_case leaves[] = {
      "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
      "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x1)\n r = Concat(x2, n) {axis=-1}\n a = Mul(c, x)\n b = Mul(s, r)\n"
      "y = Add(b, a)\n output y", "Unsqueeze Unsqueeze Reshape Transpose Split Neg Concat Fused(Mul Mul Add)"},
+    {"attention", "choices of three kinds",
+     QKV_4D K_TURNED "input m bool 5x7\n input o bool 2x1x1x7\n input w float32 3x1x7\n const low float32 scalar = -1e9\n const lower float32 scalar = -2e9\n"
+     "s = MatMul(q, kt)\n s1 = Where(m, s, low)\n s2 = Add(w, s1)\n s3 = Where(o, s2, lower)\n p = Softmax(s3)\n y = MatMul(p, v)\n output y",
+     "Transpose MatMul Fused(Where Add Where) Softmax MatMul"},
     {"attention", "attention operator whose scores are wanted stays",
      "input q float32 2x4x5x8\n y, nk, nv, s = Attention(q, q, q)\n output y\n output s", "Attention"},
 };

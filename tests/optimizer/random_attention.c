@@ -228,6 +228,32 @@ static int rotate(maker *m, int x, int heads, int64_t length)
     return together(m, first, second, heads, length, pairs);
 }
 
+/* The same of the first elements only, or of all. */
+static int rotate_some(maker *m, int x, int heads, int64_t length)
+{
+    const int64_t size = m->size, part = 2 + 2 * draw(m, (uint32_t)(size / 2)), parts[2] = {part, size - part}, last = -1, zero = 0, top = 1000;
+    int a, b;
+    if (part >= size || draw(m, 2))
+        return rotate(m, x, heads, length);
+    if (draw(m, 2)) {
+        int k = ints(m, 2, parts);
+        fprintf(m->f, "v%d, v%d = Split(v%d, k%d) {axis=3}\n", m->next, m->next + 1, x, k);
+        a = m->next++;
+        b = m->next++;
+    } else {
+        int from = ints(m, 1, &zero), at = ints(m, 1, &part), to = ints(m, 1, &top), axis = ints(m, 1, &last);
+        fprintf(m->f, "v%d = Slice(v%d, k%d, k%d, k%d)\nv%d = Slice(v%d, k%d, k%d, k%d)\n", m->next, x, from, at, axis, m->next + 1, x, at, to, axis);
+        a = m->next++;
+        b = m->next++;
+    }
+    m->size = part;
+    a = rotate(m, a, heads, length);
+    m->size = size;
+    const bool swapped = draw(m, 8) == 0; /* not quite */
+    fprintf(m->f, "v%d = Concat(v%d, v%d) {axis=-1}\n", m->next, swapped ? b : a, swapped ? a : b);
+    return m->next++;
+}
+
 static int mask(maker *m, int s)
 {
     static const char *const fill[] = {"-inf", "-3.4028235e38", "-1e9", "-10000"};
@@ -289,8 +315,8 @@ char *make_attention_graph(uint64_t seed)
     int q, k, v;
     make_operands(&m, &q, &k, &v);
     if (m.size % 2 == 0 && draw(&m, 2)) {
-        q = rotate(&m, q, (int)m.heads, m.rows);
-        k = rotate(&m, k, (int)m.heads, m.keys);
+        q = rotate_some(&m, q, (int)m.heads, m.rows);
+        k = rotate_some(&m, k, (int)m.heads, m.keys);
     }
     bool folded = draw(&m, 4) == 0; /* heads in the batch */
     int64_t all = m.batch * m.heads;
@@ -309,7 +335,7 @@ char *make_attention_graph(uint64_t seed)
     fprintf(m.f, "v%d = MatMul(v%d, v%d)\n", s, q, k);
     if (where == 2)
         s = scaled(&m, s, 0.3);
-    uint32_t masks = draw(&m, 4);
+    uint32_t masks = draw(&m, 5);
     if (masks && folded)
         s = reshape(&m, 'v', s, 4, (int64_t[]){m.batch, m.heads, m.rows, m.keys});
     for (uint32_t i = 0; i < masks; i++)
