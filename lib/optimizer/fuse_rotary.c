@@ -6,6 +6,8 @@
  *   RotaryEmbedding(x, cos, sin, positions?)
  *   -> RotaryStrided(x, cos, sin), which reads and writes through Transpose, Reshape, Split and the like
  *
+ *   Concat(RotaryStrided(x[.., :k]), x[.., k:]) -> RotaryStrided(x), which copies what it does not turn
+ *
  * Left alone: types other than float32, sizes that are not known. */
 #include "optimizer/match.h"
 #include "optimizer/operand_view.h"
@@ -253,6 +255,56 @@ oi_status oi_rule_rotary_parts(oi_rewrite *rw, oi_node_id id)
         }
     }
     return ONNX_INFER_OK;
+}
+
+/* The rows of v lie behind those that the node turns, in the same memory. */
+static bool follows(const oi_graph *g, oi_value_id v, const oi_node *turned, int64_t length)
+{
+    const oi_rotary_lowered_attr *a = turned->attr;
+    int64_t dims[OI_ROTARY_OUTER + 1], step;
+    oi_view seen;
+    memcpy(dims, a->outer.at, a->outer.n * sizeof *dims);
+    dims[a->outer.n] = length;
+    for (int up = 1; up <= oi_view_depth(g, v, false); up++) {
+        if (!oi_view_of(g, v, up, NULL, &seen) || seen.base != turned->in[0] || seen.offset != a->x.at[0] + a->size ||
+            !oi_view_reshape(&seen, (int32_t)a->outer.n + 1, dims) || !last_stride(&seen))
+            continue;
+        bool same = true;
+        for (uint32_t i = 0; i < a->outer.n && same; i++)
+            same = dims[i] == 1 || (oi_view_stride(&seen, (int32_t)i, &step) && step == a->x.at[1 + i]);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+oi_status oi_rule_rotary_rest(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id], *turned = n.nin == 2 && oi_match_single_use(g, n.in[0]) ? oi_match_def(g, n.in[0], "RotaryStrided") : NULL;
+    int64_t dims[OI_MAX_RANK], rest[OI_MAX_RANK], places[1 + OI_ROTARY_OUTER];
+    int32_t rank, rest_rank;
+    if (!turned || !dims_of(g, n.in[0], &rank, dims) || !dims_of(g, n.in[1], &rest_rank, rest) || rank != rest_rank)
+        return ONNX_INFER_OK;
+    const oi_rotary_lowered_attr *a = turned->attr;
+    const int64_t axis = oi_attr_int(&n, "axis", OI_UNSET), all = a->size + rest[rank - 1];
+    if ((axis != -1 && axis != rank - 1) || a->size != dims[rank - 1] || !follows(g, n.in[1], turned, rest[rank - 1]))
+        return ONNX_INFER_OK;
+    for (uint32_t i = 0; i <= a->outer.n; i++) { /* rows of the result are longer now */
+        bool one = i > 0 && a->outer.at[i - 1] == 1;
+        if (!one && a->y.at[i] % a->size)
+            return ONNX_INFER_OK;
+        places[i] = one ? 0 : a->y.at[i] / a->size * all;
+    }
+    oi_rotary_lowered_attr *b = oi_arena_copy(g->arena, a, sizeof *a);
+    if (!b)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    dims[rank - 1] = b->size = all;
+    b->y = oi_rewrite_ints(rw, places, 1 + a->outer.n);
+    b->out = oi_rewrite_ints(rw, dims, (uint32_t)rank);
+    const oi_value_id in[3] = {turned->in[0], turned->in[1], turned->in[2]};
+    oi_rewrite_replace(rw, n.out[0], oi_rewrite_node(rw, &oi_op_oi_RotaryStrided, b, 3, in));
+    return rw->status;
 }
 
 /* Cosines or sines as [batch, 1, length, pairs]. */

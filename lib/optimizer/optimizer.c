@@ -143,6 +143,7 @@ static const oi_rule prepare_rules[] = {
     {"rotary embedding", "Add", oi_rule_rotary, OI_ROUNDS},
     {"rotary embedding", "Concat", oi_rule_rotary_parts, OI_ROUNDS},
     {"rotary embedding", "Reshape", oi_rule_rotary_parts, OI_ROUNDS},
+    {"rotary embedding of a part", "Concat", oi_rule_rotary_rest, OI_EXACT},
     {"rotary embedding", "RotaryEmbedding", oi_rule_rotary_operator, OI_ROUNDS},
     {"length 1", "Div", oi_rule_l2, OI_ROUNDS},
     {"length 1", "Mul", oi_rule_l2, OI_ROUNDS},

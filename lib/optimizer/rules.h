@@ -107,6 +107,7 @@ oi_status oi_rule_projections(oi_rewrite *rw, oi_node_id id);    /* AttentionStr
 /* fuse_rotary.c */
 oi_status oi_rule_rotary(oi_rewrite *rw, oi_node_id id);          /* x cos + Concat(-x2, x1) sin -> RotaryStrided */
 oi_status oi_rule_rotary_parts(oi_rewrite *rw, oi_node_id id);    /* Concat(x1 cos - x2 sin, x2 cos + x1 sin) -> RotaryStrided */
+oi_status oi_rule_rotary_rest(oi_rewrite *rw, oi_node_id id);    /* Concat(RotaryStrided(x), rest of x) -> RotaryStrided */
 oi_status oi_rule_rotary_operator(oi_rewrite *rw, oi_node_id id); /* RotaryEmbedding -> RotaryStrided */
 
 /* fuse_layernorm.c */

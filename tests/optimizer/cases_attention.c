@@ -100,6 +100,16 @@ static const rewrite_case rewrites[] = {
      "xp = Reshape(x, p)\n x1 = Gather(xp, i0) {axis=4}\n x2 = Gather(xp, i1) {axis=-1}\n a = Mul(x1, c)\n b = Mul(x2, s)\n"
      "d = Sub(a, b)\n e = Mul(c, x2)\n f = Mul(s, x1)\n g = Add(f, e)\n d1 = Unsqueeze(d, m)\n g1 = Unsqueeze(g, m)\n"
      "j = Concat(d1, g1) {axis=-1}\n y = Reshape(j, w)\n output y", "RotaryStrided"},
+    {"rotary embedding of the first elements",
+     "input x float32 2x3x5x12\n input c float32 5x8\n input s float32 5x8\n const zero int64 1 = 0\n const four int64 1 = 4\n"
+     "const eight int64 1 = 8\n const top int64 1 = 1000\n const last int64 1 = -1\n x1 = Slice(x, zero, eight, last)\n"
+     "x2 = Slice(x, eight, top, last)\n a = Mul(x1, c)\n u = Slice(x1, zero, four, last)\n w = Slice(x1, four, top, last)\n n = Neg(w)\n"
+     "r = Concat(n, u) {axis=-1}\n b = Mul(r, s)\n d = Add(a, b)\n y = Concat(d, x2) {axis=-1}\n output y", "RotaryStrided"},
+    {"of heads side by side, by Split",
+     "input p float32 2x5x36\n input c float32 5x8\n input s float32 5x8\n const h int64 4 = 2 5 3 12\n const parts int64 2 = 8 4\n"
+     "x0 = Reshape(p, h)\n x = Transpose(x0) {perm=[0,2,1,3]}\n x1, x2 = Split(x, parts) {axis=3}\n a = Mul(x1, c)\n"
+     "u, w = Split(x1) {axis=3, num_outputs=2}\n n = Neg(w)\n r = Concat(n, u) {axis=-1}\n b = Mul(r, s)\n d = Add(a, b)\n"
+     "y = Concat(d, x2) {axis=3}\n output y", "RotaryStrided"},
     {"attention with three sums",
      QKV_4D K_TURNED "input m float32 5x7\n input o float32 2x1x1x7\n input w float32 3x1x7\n s = MatMul(q, kt)\n s1 = Add(s, m)\n s2 = Add(s1, o)\n"
      "s3 = Add(w, s2)\n p = Softmax(s3)\n y = MatMul(p, v)\n output y", "Add AttentionStrided"},
@@ -136,6 +146,11 @@ static const leave_case leaves[] = {
      "input q float32 2x5x24\n input cos float32 2x5x8\n input sin float32 2x5x8\n" ROTARY
      "x1, x2 = Split(x) {axis=-1, num_outputs=2}\n n = Neg(x1)\n r = Concat(x2, n) {axis=-1}\n a = Mul(c, x)\n b = Mul(s, r)\n"
      "y = Add(b, a)\n output y", "Unsqueeze Unsqueeze Reshape Transpose Split Neg Concat Fused(Mul Mul Add)"},
+    {"rotary embedding of a part", "the rest of something else",
+     "input x float32 2x3x5x12\n input z float32 2x3x5x4\n input c float32 5x8\n input s float32 5x8\n const zero int64 1 = 0\n"
+     "const four int64 1 = 4\n const eight int64 1 = 8\n const top int64 1 = 1000\n const last int64 1 = -1\n x1 = Slice(x, zero, eight, last)\n"
+     "a = Mul(x1, c)\n u = Slice(x1, zero, four, last)\n w = Slice(x1, four, top, last)\n n = Neg(w)\n"
+     "r = Concat(n, u) {axis=-1}\n b = Mul(r, s)\n d = Add(a, b)\n y = Concat(d, z) {axis=-1}\n output y", "RotaryStrided Concat"},
     {"attention", "choices of three kinds",
      QKV_4D K_TURNED "input m bool 5x7\n input o bool 2x1x1x7\n input w float32 3x1x7\n const low float32 scalar = -1e9\n const lower float32 scalar = -2e9\n"
      "s = MatMul(q, kt)\n s1 = Where(m, s, low)\n s2 = Add(w, s1)\n s3 = Where(o, s2, lower)\n p = Softmax(s3)\n y = MatMul(p, v)\n output y",
