@@ -33,6 +33,7 @@ static const option OPTIONS[] = {
     {"--isa", "NAME", "caps the instruction set: generic, sse2, avx2, avx512, neon", TEXT, TOOL_MACHINE,
      AT(isa)},
     {"--backend", "NAME", "where it runs: cpu", TEXT, TOOL_MACHINE, AT(backend)},
+    {"--cache", "DIR", "a folder that keeps plans for the next start", TEXT, TOOL_MACHINE, AT(cache)},
     {"--stage", "S", "how far the graph is taken: imported, typed, decluttered, lowered", TEXT, TOOL_STAGE,
      AT(stage)},
     {"--level", "N", "the same as a number: 0 imported or typed, 1 decluttered, 2 lowered [2]", LEVEL,

@@ -41,6 +41,7 @@ oi_status tool_options(const tool_args *args, onnx_infer_options **out)
         OI_TRY(onnx_infer_options_set_cpu_isa(*out, args->isa));
     if (args->backend)
         OI_TRY(onnx_infer_options_set_backend(*out, args->backend));
+    OI_TRY(onnx_infer_options_set_cache_dir(*out, args->cache));
     for (size_t i = 0; i < args->dim.n; i++) {
         char *end;
         long long n = strtoll(args->dim.at[i].value, &end, 10);

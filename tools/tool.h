@@ -31,7 +31,7 @@ typedef struct {
     tool_pairs input, dim, shape;
     uint64_t seed;
     int32_t threads, level;
-    const char *isa, *backend, *save, *graph, *stage;
+    const char *isa, *backend, *cache, *save, *graph, *stage;
     double timeout, seconds, rtol, atol; /* rtol and atol negative: not given */
     bool json, profile, reload, verbose, help;
     uint64_t stop_after; /* 0: no bound */

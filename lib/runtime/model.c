@@ -195,8 +195,11 @@ static oi_status load_path(onnx_infer_model *m, const char *path, const onnx_inf
     oi_status st = oi_source_file(&m->alloc, path, &source, &bytes);
     if (st == ONNX_INFER_OK && m->graphs && o->cache_dir)
         oi_plan_file_find_model(m, o, &source, &bytes);
-    if (st == ONNX_INFER_OK && !m->file)
-        return oi_onnx_load_opened(&bytes, &source, oo, &m->file);
+    if (st == ONNX_INFER_OK && !m->file) {
+        OI_TRY(oi_onnx_load_opened(&bytes, &source, oo, &m->file));
+        m->has_content = m->has_content && m->file->nsource == 1; /* files of external data belong to it */
+        return ONNX_INFER_OK;
+    }
     oi_bytes_clear(&bytes);
     oi_source_close(&source);
     return st;

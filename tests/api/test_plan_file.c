@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -346,6 +347,78 @@ START_TEST(plans_by_input_shape_are_cached_too)
 }
 END_TEST
 
+/* Changes one byte of a file, whose times stay what they were. */
+static void change(const char *path, long at)
+{
+    struct stat s;
+    ck_assert(!stat(path, &s));
+    FILE *f = fopen(path, "r+b");
+    ck_assert_msg(f && !fseek(f, at, SEEK_SET), "%s", path);
+    int c = fgetc(f);
+    ck_assert(!fseek(f, at, SEEK_SET) && fputc(c ^ 0x40, f) != EOF && !fclose(f));
+    const struct timespec times[2] = {s.st_atim, s.st_mtim};
+    ck_assert(!utimensat(AT_FDCWD, path, times, 0));
+}
+
+static onnx_infer_value *answer_of(const char *path, const onnx_infer_options *o)
+{
+    onnx_infer_model *m;
+    onnx_infer_plan *p;
+    OK(onnx_infer_model_load_file(path, o, &m));
+    OK(onnx_infer_plan_create(m, o, &p));
+    onnx_infer_model_release(m);
+    return answer(p);
+}
+
+/* A byte of a weight, in the model or in its external data: another model, though its file has the name, size and times of before. */
+START_TEST(changed_weights_are_another_model)
+{
+    static const struct { const char *dir, *file; } of[] = {{"simple_cnn", "model.onnx"}, {"simple_cnn_external", "weights.bin"}};
+    char dir[] = "/tmp/onnx_infer_cache_XXXXXX", models[] = "/tmp/onnx_infer_model_XXXXXX";
+    ck_assert(mkdtemp(dir) && mkdtemp(models));
+    onnx_infer_options *none = options(NULL), *o = options(dir);
+    char from[1000], to[1000];
+    snprintf(from, sizeof from, "%.*s*", (int)(strlen(model_path(of[_i].dir)) - strlen("model.onnx")), model_path(of[_i].dir));
+    char command[1200];
+    snprintf(command, sizeof command, "cp -r %s '%s'", from, models);
+    ck_assert(!system(command));
+    snprintf(to, sizeof to, "%s/model.onnx", models);
+    char changed[1000];
+    snprintf(changed, sizeof changed, "%s/%s", models, of[_i].file);
+    struct stat s;
+    ck_assert_msg(!stat(changed, &s), "%s", changed);
+    onnx_infer_value *want = answer_of(to, none), *first = answer_of(to, o), *second = answer_of(to, o);
+    ck_assert(same(want, first) && same(want, second));
+    int differ = 0;
+    for (int k = 0; k < 6; k++) {
+        change(changed, (long)s.st_size / 8 * (k + 1));
+        onnx_infer_value *plain, *cached;
+        onnx_infer_model *m;
+        if (onnx_infer_model_load_file(to, none, &m)) { /* the byte was none of a weight */
+            change(changed, (long)s.st_size / 8 * (k + 1));
+            continue;
+        }
+        onnx_infer_model_release(m);
+        plain = answer_of(to, none);
+        cached = answer_of(to, o);
+        ck_assert_msg(same(plain, cached), "byte %d", k);
+        differ += !same(plain, want);
+        onnx_infer_value_release(plain);
+        onnx_infer_value_release(cached);
+    }
+    ck_assert_int_gt(differ, 2);
+    clear(dir);
+    clear(models);
+    rmdir(dir);
+    rmdir(models);
+    onnx_infer_value_release(want);
+    onnx_infer_value_release(first);
+    onnx_infer_value_release(second);
+    onnx_infer_options_free(none);
+    onnx_infer_options_free(o);
+}
+END_TEST
+
 typedef struct {
     const char *dir;
     const onnx_infer_value *want;
@@ -484,6 +557,7 @@ int main(void)
     tcase_add_test(t, what_is_refused);
     tcase_add_test(t, the_cache_is_used_and_mended);
     tcase_add_test(t, plans_by_input_shape_are_cached_too);
+    tcase_add_loop_test(t, changed_weights_are_another_model, 0, 2);
     tcase_add_test(t, many_writers_at_once);
     tcase_add_test(t, writers_that_are_killed);
     tcase_add_test(t, every_allocation_may_fail);

@@ -9,6 +9,7 @@ import argparse
 import pathlib
 import re
 import sys
+import tempfile
 import time
 
 import generate
@@ -70,9 +71,10 @@ def verify(folder, cases, options, kinds=generate.KINDS):
     return result
 
 
-def matrix():
-    """Options of every way to run a case; says which instruction sets this machine lacks."""
-    ways = [["--stage", "typed"], ["--stage", "decluttered"], ["--reload"]]
+def matrix(cache):
+    """Options of every way to run a case; says which instruction sets this machine lacks. The second run with the folder
+    `cache` finds what the first one has kept there."""
+    ways = [["--stage", "typed"], ["--stage", "decluttered"], ["--reload"], *[["--cache", cache]] * 2]
     lacking = []
     for isa in INSTRUCTION_SETS:
         if harness.run_tool("verify", "--isa", isa, HERE / "no-such-folder").code == BACKEND_UNAVAILABLE:
@@ -119,7 +121,8 @@ def main():
         cases = [case for case in cases if re.search(args.filter, case)]
     options = [word for name in ("stage", "threads", "isa") if getattr(args, name) is not None
                for word in (f"--{name}", getattr(args, name))] + ["--reload"] * args.reload
-    listed, wrong, ways = read_manifest(), 0, matrix() if args.matrix else [options]
+    cache = tempfile.TemporaryDirectory()
+    listed, wrong, ways = read_manifest(), 0, matrix(cache.name) if args.matrix else [options]
     for way in ways:
         began = time.monotonic()
         outcome = verify(folder, cases, way)
