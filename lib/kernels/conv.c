@@ -374,6 +374,20 @@ static void pack_depthwise(const oi_conv_plan *p, const oi_loose_float *w, const
                 *dst++ = c + l < s->oc ? w[(c + l) * taps + t] * (scale ? scale[c + l] : 1.0f) : 0.0f;
 }
 
+size_t oi_conv_scale_parts(const oi_conv_plan *p)
+{
+    return p->algo == OI_CONV_POINTWISE && p->shape.groups == 1 ? p->panels : 0;
+}
+
+void oi_conv_scale_part(const oi_conv_plan *p, const float *packed, const float *factor, size_t i, float *dst)
+{
+    const panel q = panel_at(p, i);
+    const size_t width = q.vectors * p->kern->vl;
+    const oi_binary_args rows = {.rows = p->shape.c, .n = width, .a = packed + q.offset, .b = factor, .y = dst + q.offset,
+                                 .as = width, .bs = 1, .ys = width, .b_scalar = true};
+    p->kern->binary[OI_BINARY_MUL](&rows);
+}
+
 /* The rows of one tap and one input block: dst [channels][vectors * vl]. */
 static void pack_tap(const oi_conv_plan *p, const panel *q, size_t ic0, size_t channels, size_t tap,
                      const oi_loose_float *w, const float *scale, float *dst)

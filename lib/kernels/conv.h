@@ -87,6 +87,14 @@ void oi_conv_pack_weights(const oi_conv_plan *plan, const oi_loose_float *w, con
 size_t oi_conv_pack_parts(const oi_conv_plan *plan);
 void oi_conv_pack_part(const oi_conv_plan *plan, const oi_loose_float *w, const float *scale, size_t i, float *dst);
 
+/*
+ * Packed weights times a factor for each input channel, which does the same as the factors on the input would:
+ * dst, plan->packed floats, by parts i < oi_conv_scale_parts, in any order and on any threads. Pointwise
+ * convolutions without groups only; for others there are 0 parts.
+ */
+size_t oi_conv_scale_parts(const oi_conv_plan *plan);
+void oi_conv_scale_part(const oi_conv_plan *plan, const float *packed, const float *factor, size_t i, float *dst);
+
 /* Runs one task; see above. y may be the residual, never x. */
 void oi_conv_run(const oi_conv_plan *plan, const oi_conv_args *args, size_t task, float *workspace);
 

@@ -131,14 +131,19 @@ static oi_status infer_conv(oi_infer *x)
 typedef struct {
     oi_conv_plan plan;
     oi_activation act;
+    uint32_t scaling; /* tasks of the first phase, which scale the weights into the workspace */
 } conv_state;
 
 static oi_status run_conv(const oi_run *r, uint32_t task)
 {
     const conv_state *s = r->step->state;
-    oi_conv_args args = {.x = r->in[0], .weights = r->in[1], .y = r->out[0], .stop = r->stop};
+    if (task < s->scaling) {
+        oi_conv_scale_part(&s->plan, r->in[1], r->in[4], task, r->workspace);
+        return ONNX_INFER_OK;
+    }
+    oi_conv_args args = {.x = r->in[0], .weights = s->scaling ? r->workspace : r->in[1], .y = r->out[0], .stop = r->stop};
     args.epilogue = oi_activation_epilogue(&s->act, r->step->nin > 2 ? r->in[2] : NULL, r->step->nin > 3 ? r->in[3] : NULL);
-    oi_conv_run(&s->plan, &args, task, r->thread_workspace);
+    oi_conv_run(&s->plan, &args, task - s->scaling, r->thread_workspace);
     return ONNX_INFER_OK;
 }
 
@@ -172,7 +177,15 @@ static oi_status prepare_conv(oi_prepare *p)
     step->run = run_conv;
     step->n_tasks = (uint32_t)s->plan.n_tasks;
     step->thread_workspace = s->plan.workspace * sizeof(float);
-    step->in_place = step->nin > 3 ? 3 : -1;
+    step->in_place = step->nin > 3 && step->in[3].dtype ? 3 : -1;
+    if (step->nin > 4) {
+        s->scaling = (uint32_t)oi_conv_scale_parts(&s->plan);
+        OI_FAIL_IF(!s->scaling || shape.n != 1, ONNX_INFER_E_INTERNAL, "this convolution takes no scale for its input");
+        step->phases = 2;
+        step->phase_end[0] = s->scaling;
+        step->n_tasks = step->phase_end[1] = s->scaling + (uint32_t)s->plan.n_tasks;
+        step->workspace = s->plan.packed * sizeof(float);
+    }
     const size_t pixels = a->transposed ? shape.h * shape.w : shape.oh * shape.ow;
     step->flops = 2 * (uint64_t)(shape.n * pixels * shape.oc * (shape.c / shape.groups) * shape.kh * shape.kw);
     step->kernel = kernel_name(p->arena, &s->plan);
@@ -190,7 +203,7 @@ static oi_status eval_conv(oi_eval *e)
 
 const oi_op oi_op_oi_ConvBlocked = {
     .name = "ConvBlocked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
-    .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1, .attrs = conv_attrs, .attr_size = sizeof(oi_conv_blocked_attr),
+    .min_in = 2, .max_in = 5, .min_out = 1, .max_out = 1, .attrs = conv_attrs, .attr_size = sizeof(oi_conv_blocked_attr),
     .infer = infer_conv, .eval = eval_conv, .prepare = prepare_conv,
 };
 

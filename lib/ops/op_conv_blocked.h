@@ -7,7 +7,8 @@
 #include "ops/op.h"
 #include "ops/target.h"
 
-/* ConvBlocked(X blocked or plain, W packed, bias [oc]?, residual blocked?) -> blocked. Also transposed. */
+/* ConvBlocked(X blocked or plain, W packed, bias [oc]?, residual blocked?, scale?) -> blocked. Also transposed. With a scale, a
+ * blocked image of one pixel, X times that is convolved: 1x1 without strides, pads and groups, one sample. */
 typedef struct {
     int64_t isa;                 /* whose packing and block: oi_cpu_isa */
     int64_t channels, out_channels, group;

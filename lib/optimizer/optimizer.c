@@ -173,10 +173,11 @@ static const oi_rule settled_rules[] = {
 };
 static const oi_rules settled_ruleset = RULES(settled_rules);
 
-/* What no product has taken in. */
+/* What no epilogue has taken in. */
 static const oi_rule residual_rules[] = {
     {"norm of a sum", "LayerNormalization", oi_rule_norm_of_sum, OI_EXACT},
     {"norm of a sum", "RMSNormalization", oi_rule_norm_of_sum, OI_EXACT},
+    {"scaled channels", "ConvBlocked", oi_rule_scaled_channels, OI_ROUNDS},
 };
 static const oi_rules residual_ruleset = RULES(residual_rules);
 
@@ -187,7 +188,7 @@ static const pass_entry lower_passes[] = {
     {"layout", NULL, &oi_layout_rules, OI_EXACT},
     {"settled", NULL, &settled_ruleset, OI_EXACT},
     {"epilogues", NULL, &oi_epilogue_rules, OI_EXACT},
-    {"residuals", NULL, &residual_ruleset, OI_EXACT},
+    {"residuals", NULL, &residual_ruleset, OI_ROUNDS},
     {"constants", oi_pass_fold, NULL, OI_EXACT},
     {"dead code", oi_pass_dead, NULL, OI_EXACT},
     {"elementwise", oi_pass_fuse_elementwise, NULL, OI_ROUNDS},

@@ -123,6 +123,9 @@ oi_status oi_rule_norm_of_sum(oi_rewrite *rw, oi_node_id id);    /* LayerNormali
 /* fuse_l2.c; for lowering */
 oi_status oi_rule_l2(oi_rewrite *rw, oi_node_id id);             /* x / Max(ReduceL2(x), e), ... -> NormalizeL2(x) */
 
+/* fuse_scale.c; behind the epilogues */
+oi_status oi_rule_scaled_channels(oi_rewrite *rw, oi_node_id id); /* ConvBlocked(Mul(x, s), W) -> ConvBlocked(x, W, s) */
+
 /* fuse_mean.c */
 oi_status oi_rule_mean(oi_rewrite *rw, oi_node_id id);           /* ReduceSum(x) / n -> ReduceMean(x) */
 

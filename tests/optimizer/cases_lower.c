@@ -196,6 +196,17 @@ static const rewrite_case rewrites[] = {
      "input x float32 5x2x8\n input h float32 1x2x4\n const w float32 1x12x8 random\n const r float32 1x12x4 random\n"
      " y = GRU(x, w, r, _, _, h) {hidden_size=4}\n output y",
      "RecurrentPacked"},
+    /* fuse_scale.c */
+    {"squeeze and excitation",
+     "input x float32 1x20x9x7\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 24x20x1x1 random\n"
+     " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
+     " m = Mul(c, t)\n y = Conv(m, u)\n output y",
+     "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked ConvBlocked ReorderFromBlocked"},
+    {"with a bias, a sum and an activation behind it",
+     "input x float32 1x20x9x7\n const b float32 20 random\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 20x20x1x1 random\n"
+     " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
+     " m = Mul(t, c)\n d = Conv(m, u, b)\n e = Add(c, d)\n y = Relu(e)\n output y",
+     "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked ConvBlocked ReorderFromBlocked"},
 };
 
 static const leave_case leaves[] = {
@@ -332,6 +343,21 @@ static const leave_case leaves[] = {
      "input x float32 5x2x8\n input n int32 2\n const w float32 1x12x8 random\n const r float32 1x12x4 random\n"
      " y = GRU(x, w, r, _, n) {hidden_size=4}\n output y",
      "GRU"},
+    {"scaled channels", "few pixels, many outputs",
+     "input x float32 1x20x4x5\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 24x20x1x1 random\n"
+     " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
+     " m = Mul(c, t)\n y = Conv(m, u)\n output y",
+     "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked Mul ConvBlocked ReorderFromBlocked"},
+    {"scaled channels", "two samples",
+     "input x float32 2x20x9x7\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 24x20x1x1 random\n"
+     " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
+     " m = Mul(c, t)\n y = Conv(m, u)\n output y",
+     "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked Mul ConvBlocked ReorderFromBlocked"},
+    {"scaled channels", "a window of 3x3",
+     "input x float32 1x20x9x7\n const z float32 24x20x3x3 random\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 24x20x1x1 random\n"
+     " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
+     " m = Mul(c, t)\n y = Conv(m, z)\n output y",
+     "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked Mul ConvBlocked ReorderFromBlocked"},
 };
 
 const case_table lower_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);
