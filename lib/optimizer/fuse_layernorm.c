@@ -3,6 +3,7 @@
 #include "optimizer/rules.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* v = op of x over the last axes, kept: how many axes; 0: it is not. */
 static int32_t reduced_axes(const oi_graph *g, oi_value_id v, const char *op, oi_value_id x)
@@ -168,6 +169,44 @@ static int32_t variance_axes(const oi_graph *g, oi_value_id variance, oi_value_i
     return axes && mean_axes(g, variance, outer->in[0]) == axes ? axes : 0;
 }
 
+/* The constant v, which has an element for each channel of an image of this rank, flat; OI_NONE: it has not. */
+static oi_value_id by_channel(oi_rewrite *rw, oi_value_id v, int32_t rank, int64_t channels, oi_dtype dtype)
+{
+    const oi_tensor *t = oi_match_const(rw->g, v);
+    const int32_t at = t ? 1 - (rank - t->rank) : -1;
+    if (!t || t->dtype != dtype || at < 0 || at >= t->rank || t->dim[at] != channels || oi_tensor_count(t) != channels)
+        return OI_NONE;
+    oi_tensor view;
+    oi_tensor_share_as(&view, t, 1, &channels);
+    return oi_rewrite_const(rw, &view);
+}
+
+/* The same over the pixels of each channel, with a scale (and a bias, if there is one) by channel. */
+static oi_status split_instance_norm(oi_rewrite *rw, oi_value_id out, oi_value_id x, oi_value_id gamma, oi_value_id bias, double epsilon)
+{
+    const oi_shape *s = &oi_graph_fact(rw->g, x)->shape;
+    const oi_dtype dtype = oi_graph_fact(rw->g, x)->dtype;
+    const int64_t channels = s->dim[1];
+    const int32_t rank = s->rank;
+    if (!oi_dim_is_number(channels) || channels < 1 || !oi_match_same(rw->g, x, out) || !oi_dtype_is_float(dtype))
+        return ONNX_INFER_OK;
+    oi_value_id in[3] = {x, by_channel(rw, gamma, rank, channels, dtype), OI_NONE};
+    if (in[1] != OI_NONE && bias == OI_NONE) {
+        oi_tensor zero = {0};
+        OI_TRY(oi_tensor_create(oi_arena_alloc_of(rw->g->arena), dtype, 1, &channels, &zero));
+        memset(zero.data, 0, zero.bytes);
+        in[2] = oi_rewrite_const(rw, &zero);
+    } else if (in[1] != OI_NONE) {
+        in[2] = by_channel(rw, bias, rank, channels, dtype);
+    }
+    if (in[2] == OI_NONE)
+        return rw->status ? rw->status : OI_DECLINED;
+    char attrs[32];
+    snprintf(attrs, sizeof attrs, "epsilon=%.9g", epsilon);
+    oi_rewrite_replace(rw, out, oi_rewrite_op(rw, "", "InstanceNormalization", attrs, 3, in));
+    return rw->status;
+}
+
 /* out = x k - mean k + bias with k = gamma / sqrt(variance + epsilon); bias OI_NONE: there is none. */
 static oi_status split_norm(oi_rewrite *rw, oi_value_id out, const oi_node *scaled, oi_value_id shift, oi_value_id bias_in)
 {
@@ -185,6 +224,8 @@ static oi_status split_norm(oi_rewrite *rw, oi_value_id out, const oi_node *scal
             continue;
         const oi_shape *s = &oi_graph_fact(g, x)->shape;
         const oi_tensor *scale = oi_match_const(g, gamma), *bias = oi_match_const(g, bias_in);
+        if (s->rank >= 4 && axes == s->rank - 2 && scale && scale->rank > axes)
+            return split_instance_norm(rw, out, x, gamma, bias_in, epsilon);
         bool fits = scale && scale->rank == axes && oi_match_same(g, x, out);
         fits = fits && (bias_in == OI_NONE || (bias && bias->rank == axes));
         for (int32_t i = 0; i < axes && fits; i++)
@@ -210,8 +251,10 @@ oi_status oi_rule_norm_split(oi_rewrite *rw, oi_node_id id)
     for (uint32_t side = 0; sum.nin == 2 && side < 2; side++) {
         const oi_node *rest = oi_match_def(g, sum.in[1 - side], "Sub");
         scaled = oi_match_def(g, sum.in[side], "Mul");
-        if (scaled && rest)
-            OI_TRY(split_norm(rw, sum.out[0], scaled, rest->in[1], rest->in[0]));
+        if (scaled && rest) {
+            const oi_value_id shift = rest->in[1], bias = rest->in[0];
+            OI_TRY(split_norm(rw, sum.out[0], scaled, shift, bias));
+        }
         if (rw->nreplace)
             break;
     }
@@ -241,6 +284,44 @@ oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id)
     if (s->rank >= 4 && axes == s->rank - 2 && oi_dim_is_number(s->dim[1]) && s->dim[1] > 0 && s->dim[1] < (1 << 20))
         return replace_by_instance_norm(rw, out, x, epsilon);
     return replace_by_norm(rw, out, "LayerNormalization", x, axes, epsilon);
+}
+
+/* v = the mean of x over axis 1 alone, which stays. */
+static bool is_channel_mean(const oi_graph *g, oi_value_id v, oi_value_id x)
+{
+    const oi_node *n = oi_match_def(g, v, "ReduceMean");
+    const oi_tensor *axes = n && n->nin > 1 ? oi_match_const(g, n->in[1]) : NULL;
+    if (!axes || n->in[0] != x || oi_attr_int(n, "keepdims", 1) != 1 || oi_tensor_count(axes) != 1)
+        return false;
+    const int64_t axis = oi_elem_get_int(axes->dtype, axes->data, 0);
+    return axis == 1 || axis + oi_graph_fact(g, x)->shape.rank == 1;
+}
+
+oi_status oi_rule_layer_norm_channels(oi_rewrite *rw, oi_node_id id)
+{
+    const oi_graph *g = rw->g;
+    const oi_value_id out = g->node[id].out[0];
+    oi_value_id d, variance;
+    double epsilon;
+    if (!match_quotient(g, out, &d, &variance, &epsilon))
+        return ONNX_INFER_OK;
+    const oi_node *sub = oi_match_def(g, d, "Sub"), *mean = oi_match_def(g, variance, "ReduceMean");
+    if (!sub || !mean || !is_square(g, mean->in[0], d) || !is_channel_mean(g, variance, mean->in[0]) || !is_channel_mean(g, sub->in[1], sub->in[0]))
+        return ONNX_INFER_OK;
+    oi_value_id x = sub->in[0];
+    const oi_fact *f = oi_graph_fact(g, x);
+    const int32_t rank = f->shape.rank;
+    const oi_dtype dtype = f->dtype;
+    const int64_t channels = rank == 3 || rank == 4 ? f->shape.dim[1] : -1;
+    if (!oi_dim_is_number(channels) || channels < 1 || channels > (1 << 20) || !oi_match_same(g, x, out) || !oi_dtype_is_float(dtype))
+        return ONNX_INFER_OK;
+    char attrs[48];
+    snprintf(attrs, sizeof attrs, "axis=-1, epsilon=%.9g", epsilon);
+    oi_value_id in[2] = {oi_rewrite_op(rw, "", "Transpose", rank == 4 ? "perm=[0,2,3,1]" : "perm=[0,2,1]", 1, &x),
+                         ones(rw, dtype, 1, &channels)};
+    oi_value_id y = oi_rewrite_op(rw, "", "LayerNormalization", attrs, 2, in);
+    oi_rewrite_replace(rw, out, oi_rewrite_op(rw, "", "Transpose", rank == 4 ? "perm=[0,3,1,2]" : "perm=[0,2,1]", 1, &y));
+    return rw->status;
 }
 
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id)

@@ -55,6 +55,9 @@ oi_status oi_rule_bias_up(oi_rewrite *rw, oi_node_id id);        /* Add(Reshape(
 oi_status oi_rule_absorb_pad(oi_rewrite *rw, oi_node_id id);     /* Conv(Pad(x, 0)) -> Conv(x) {pads}, also through Relu, Transpose, ... */
 oi_status oi_rule_pads(oi_rewrite *rw, oi_node_id id);           /* Pad(Pad(x)) -> Pad(x) */
 
+/* crop_transposed.c */
+oi_status oi_rule_crop_transposed(oi_rewrite *rw, oi_node_id id); /* Slice(ConvTranspose(x)) -> ConvTranspose(x) {pads} */
+
 /* fuse_space.c */
 oi_status oi_rule_space(oi_rewrite *rw, oi_node_id id); /* Reshape(Transpose(Reshape(x))) -> DepthToSpace(x), SpaceToDepth(x) */
 
@@ -112,6 +115,7 @@ oi_status oi_rule_rotary_operator(oi_rewrite *rw, oi_node_id id); /* RotaryEmbed
 
 /* fuse_layernorm.c */
 oi_status oi_rule_layer_norm(oi_rewrite *rw, oi_node_id id);     /* (x - mean) / sqrt(var + eps) -> LayerNormalization(x, 1) */
+oi_status oi_rule_layer_norm_channels(oi_rewrite *rw, oi_node_id id); /* the same over axis 1 -> Transpose(LayerNormalization(Transpose(x), 1)) */
 oi_status oi_rule_rms_norm(oi_rewrite *rw, oi_node_id id);       /* x / sqrt(mean(x^2) + eps) -> RMSNormalization(x, 1) */
 oi_status oi_rule_norm_scale(oi_rewrite *rw, oi_node_id id);     /* LayerNormalization(x, 1) * c -> LayerNormalization(x, c) */
 oi_status oi_rule_norm_bias(oi_rewrite *rw, oi_node_id id);      /* LayerNormalization(x, c) + d -> LayerNormalization(x, c, d) */

@@ -302,7 +302,16 @@ void check_conv(kt *t)
         oi_conv_pack_part(&plan, from, scaled ? scale : NULL, part[i], packed);
     free(part);
     free(copy);
-    oi_conv_args args = {.x = xb, .weights = packed, .y = yb, .epilogue = e};
+    /* A factor for each input channel, on the weights. */
+    const size_t factor_parts = coin(t) ? oi_conv_scale_parts(&plan) : 0, nf = factor_parts ? plan.packed : 1;
+    float *factor = kt_floats(t, s.c, false), *again = kt_floats(t, nf, false);
+    part = shuffled(t, factor_parts);
+    for (size_t i = 0; i < factor_parts; i++)
+        oi_conv_scale_part(&plan, packed, factor, part[i], again);
+    free(part);
+    for (size_t i = 0; factor_parts && i < nw; i++)
+        w[i] *= factor[s.transposed ? i / s.oc : i % s.c];
+    oi_conv_args args = {.x = xb, .weights = factor_parts ? again : packed, .y = yb, .epilogue = e};
     args.epilogue.bias = bias ? b : NULL;
     if (residual) {
         args.epilogue.residual = in_place ? yb : rb;
@@ -332,6 +341,8 @@ void check_conv(kt *t)
     kt_free(t, w, nw);
     kt_free(t, b, s.oc);
     kt_free(t, scale, s.oc);
+    kt_free(t, factor, s.c);
+    kt_free(t, again, nf);
     kt_free(t, r, ny);
     kt_free(t, xb, nxb);
     kt_free(t, yb, nyb);

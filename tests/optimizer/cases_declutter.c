@@ -271,7 +271,7 @@ static const leave_case leaves[] = {
      "Add Clip Mul Div"},
     {"swish", "swish of another value stays", "input x float32 2x3\n z = Neg(x)\n a = Sigmoid(x)\n y = Mul(a, z)\n output y", "Neg Sigmoid Mul"},
     {"layer norm", "layer norm over an inner axis stays",
-     "input x float32 2x5x8\n const ax int64 1 = 1\n const e float32 scalar = 0.00001\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n"
+     "input x float32 2x5x8\n const ax int64 1 = 0\n const e float32 scalar = 0.00001\n m = ReduceMean(x, ax)\n d = Sub(x, m)\n"
      "p = Mul(d, d)\n v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n y = Div(d, r)\n output y",
      "ReduceMean Sub Mul ReduceMean Add Sqrt Div"},
     {"scale of a channel norm", "instance norm with a scale along pixels stays",

@@ -196,6 +196,13 @@ static const rewrite_case rewrites[] = {
      "input x float32 5x2x8\n input h float32 1x2x4\n const w float32 1x12x8 random\n const r float32 1x12x4 random\n"
      " y = GRU(x, w, r, _, _, h) {hidden_size=4}\n output y",
      "RecurrentPacked"},
+    {"a norm of channels between convolutions",
+     "input x float32 1x20x5x7\n const kw float32 20x20x1x1 random\n const k0 int64 1 = 1\n const k1 float32 scalar = 2\n"
+     "const k2 int64 1 = 1\n const k3 float32 scalar = 0.001\n const k4 float32 20x1x1 random\n"
+     "const k5 float32 20x1x1 random\n z = Conv(x, kw)\n m = ReduceMean(z, k0)\n d = Sub(z, m)\n q = Pow(d, k1)\n"
+     "v = ReduceMean(q, k2)\n w = Add(v, k3)\n s = Sqrt(w)\n n = Div(d, s)\n t = Mul(k4, n)\n u = Add(t, k5)\n"
+     "y = Conv(u, kw)\n output y",
+     "ReorderToBlocked ConvBlocked ReorderFromBlocked LayerNormalization ReorderToBlocked ConvBlocked ReorderFromBlocked"},
     /* fuse_scale.c */
     {"squeeze and excitation",
      "input x float32 1x20x9x7\n const w float32 20x20x1x1 random\n const v float32 20x20x1x1 random\n const u float32 24x20x1x1 random\n"

@@ -50,6 +50,19 @@ static const rewrite_case rewrites[] = {
      "y = Pad(b, q) {mode=edge}\n output y", "Pad"},
     {"a pad of nothing", "input x float32 3x4\n const p int64 4 = 0 0 0 0\n a = Relu(x)\n b = Pad(a, p) {mode=reflect}\n y = Neg(b)\n output y",
      "Relu Neg"},
+    /* crop_transposed.c */
+    {"edges cut off behind a transposed convolution",
+     "input x float32 1x3x4x5\n const w float32 3x4x3x3 random\n const b int64 2 = 1 0\n const e int64 2 = -2 9\n const ax int64 2 = 2 -1\n"
+     " c = ConvTranspose(x, w) {strides=[2,2], pads=[0,1,0,0]}\n y = Slice(c, b, e, ax)\n output y",
+     "ConvTranspose"},
+    {"of a signal whose length is open",
+     "input x float32 1x3xN\n const w float32 3x4x4 random\n const b int64 1 = 0\n const e int64 1 = -2\n const ax int64 1 = 2\n"
+     " c = ConvTranspose(x, w) {strides=[2]}\n y = Slice(c, b, e, ax)\n output y",
+     "ConvTranspose"},
+    {"by negative pads",
+     "input x float32 1x3x4x5\n const w float32 3x4x3x3 random\n const p int64 8 = 0 0 -1 0 0 0 0 -2\n c = ConvTranspose(x, w) {strides=[2,2]}\n y = Pad(c, p)\n"
+     " output y",
+     "ConvTranspose"},
 };
 
 static const leave_case leaves[] = {
@@ -99,6 +112,18 @@ static const leave_case leaves[] = {
      "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const v float32 scalar = 2\n b = Pad(x, p)\n y = Pad(b, p, v)\n output y", "Pad Pad"},
     {"pads", "one that cuts off what the other made stays",
      "input x float32 3x4\n const p int64 4 = 1 0 2 0\n const q int64 4 = -1 0 1 0\n b = Pad(x, p)\n y = Pad(b, q)\n output y", "Pad Pad"},
+    {"edges cut off", "every second pixel",
+     "input x float32 1x3x4x5\n const w float32 3x4x3x3 random\n const b int64 1 = 1\n const e int64 1 = 8\n const ax int64 1 = 2\n const st int64 1 = 2\n"
+     " c = ConvTranspose(x, w) {strides=[2,2]}\n y = Slice(c, b, e, ax, st)\n output y",
+     "ConvTranspose Slice"},
+    {"edges cut off", "channels",
+     "input x float32 1x3x4x5\n const w float32 3x4x3x3 random\n const b int64 1 = 1\n const e int64 1 = 8\n const ax int64 1 = 1\n"
+     " c = ConvTranspose(x, w) {strides=[2,2]}\n y = Slice(c, b, e, ax)\n output y",
+     "ConvTranspose Slice"},
+    {"edges cut off", "the end of a signal whose length is open, from its beginning",
+     "input x float32 1x3xN\n const w float32 3x4x4 random\n const b int64 1 = 0\n const e int64 1 = 2\n const ax int64 1 = 2\n"
+     " c = ConvTranspose(x, w) {strides=[2]}\n y = Slice(c, b, e, ax)\n output y",
+     "ConvTranspose Slice"},
 };
 
 const case_table pads_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);

@@ -201,6 +201,29 @@ static const rewrite_case rewrites[] = {
      "input x float32 2x6x4x5\n const k0 int64 1 = 1\n const k1 int64 4 = 1 6 1 1\n m = ReduceMax(x, k0)\n e = Tile(m, k1)\n"
      "y = Sub(e, x)\n output y",
      "ReduceMax Sub"},
+    {"layer norm of channels, as NAFNet has it",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 1\n const k1 float32 scalar = 2\n const k2 int64 1 = 1\n"
+     "const k3 float32 scalar = 0.001\n const k4 float32 6x1x1 random\n const k5 float32 6x1x1 random\n"
+     "m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Pow(d, k1)\n v = ReduceMean(q, k2)\n w = Add(v, k3)\n s = Sqrt(w)\n"
+     "n = Div(d, s)\n t = Mul(k4, n)\n u = Add(t, k5)\n y = Softmax(u)\n output y",
+     "Transpose LayerNormalization Transpose Softmax"},
+    {"of signals",
+     "input x float32 2x6x20\n const k0 int64 1 = -2\n const k1 int64 1 = 1\n const k2 float32 scalar = 0.001\n"
+     "m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Mul(d, d)\n v = ReduceMean(q, k1)\n w = Add(v, k2)\n s = Sqrt(w)\n"
+     "r = Reciprocal(s)\n n = Mul(d, r)\n y = Softmax(n)\n output y",
+     "Transpose LayerNormalization Transpose Softmax"},
+    {"instance norm of tf2onnx",
+     "input x float32 2x6x4x5\n const k0 int64 2 = 2 3\n const k1 int64 2 = 2 3\n const k2 float32 scalar = 0.001\n"
+     "const k3 float32 6x1x1 random\n const k4 float32 6x1x1 random\n m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Mul(d, d)\n"
+     "v = ReduceMean(q, k1)\n w = Add(v, k2)\n s = Sqrt(w)\n r = Reciprocal(s)\n k = Mul(r, k3)\n a = Mul(x, k)\n"
+     "b = Mul(m, k)\n e = Sub(k4, b)\n y = Add(a, e)\n output y",
+     "InstanceNormalization"},
+    {"without a shift",
+     "input x float32 2x6x4x5\n const k0 int64 2 = 2 3\n const k1 int64 2 = 2 3\n const k2 float32 scalar = 0.001\n"
+     "const k3 float32 6x1x1 random\n m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Mul(d, d)\n v = ReduceMean(q, k1)\n"
+     "w = Add(v, k2)\n s = Sqrt(w)\n r = Reciprocal(s)\n k = Mul(r, k3)\n a = Mul(x, k)\n b = Mul(m, k)\n y = Sub(a, b)\n"
+     "output y",
+     "InstanceNormalization"},
 };
 
 static const leave_case leaves[] = {
@@ -299,6 +322,17 @@ static const leave_case leaves[] = {
     {"blocks of pixels", "pieces that others use stay",
      "input x float32 2x12x3x5\n const s int64 6 = 2 3 2 2 3 5\n const t int64 4 = 2 3 6 10\n a = Reshape(x, s)\n"
      "b = Transpose(a) {perm=[0,1,4,2,5,3]}\n c = Reshape(b, t)\n y = Softmax(c)\n output y\n output b", "Reshape Transpose Reshape Softmax"},
+    {"layer norm of channels", "another axis for the mean",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 2\n const k1 float32 scalar = 2\n const k2 int64 1 = 1\n"
+     "const k3 float32 scalar = 0.001\n m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Pow(d, k1)\n v = ReduceMean(q, k2)\n"
+     "w = Add(v, k3)\n s = Sqrt(w)\n y = Div(d, s)\n output y",
+     "ReduceMean Sub Pow ReduceMean Add Sqrt Div"},
+    {"layer norm", "scales along the pixels of a channel",
+     "input x float32 2x6x4x5\n const k0 int64 2 = 2 3\n const k1 int64 2 = 2 3\n const k2 float32 scalar = 0.001\n"
+     "const k3 float32 1x1x5 random\n m = ReduceMean(x, k0)\n d = Sub(x, m)\n q = Mul(d, d)\n v = ReduceMean(q, k1)\n"
+     "w = Add(v, k2)\n s = Sqrt(w)\n r = Reciprocal(s)\n k = Mul(r, k3)\n a = Mul(x, k)\n b = Mul(m, k)\n y = Sub(a, b)\n"
+     "output y",
+     "ReduceMean Sub Mul ReduceMean Add Sqrt Reciprocal Mul Mul Mul Sub"},
 };
 
 const case_table recompose_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);
