@@ -44,11 +44,15 @@ static bool read_slice(const oi_graph *g, const oi_node *n, const oi_shape *s, e
             if (start < 0 || start >= size || end <= start)
                 return false;
             end -= size;
+        } else if (end >= INT32_MAX) {
+            end = 0;
+        } else if (end >= 0) { /* counted from the beginning */
+            return false;
         }
-        if (start < 0 || start > INT16_MAX || (end > 0 && end < INT32_MAX) || end < INT16_MIN)
+        if (start < 0 || start > INT16_MAX || end < INT16_MIN)
             return false;
         e->begin[axis] = start;
-        e->end[axis] = end < 0 ? -end : 0;
+        e->end[axis] = -end;
     }
     return true;
 }

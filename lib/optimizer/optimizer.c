@@ -49,6 +49,7 @@ static const oi_rule declutter_rules[] = {
     {"transpose behind a sum", NULL, oi_rule_transpose_sum, OI_ROUNDS},
     {"transpose behind a choice", NULL, oi_rule_transpose_choice, OI_EXACT},
     {"gathers", "Gather", oi_rule_split_gathers, OI_EXACT},
+    {"blocks into a window", "Conv", oi_rule_blocks_conv, OI_ROUNDS},
     {"upsampling", "Conv", oi_rule_upsample_conv, OI_ROUNDS},
     {"blocks of pixels", "Reshape", oi_rule_space, OI_EXACT},
     {"depth to space behind", NULL, oi_rule_depth_behind, OI_EXACT},

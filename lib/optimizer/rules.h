@@ -58,6 +58,9 @@ oi_status oi_rule_pads(oi_rewrite *rw, oi_node_id id);           /* Pad(Pad(x)) 
 /* crop_transposed.c */
 oi_status oi_rule_crop_transposed(oi_rewrite *rw, oi_node_id id); /* Slice(ConvTranspose(x)) -> ConvTranspose(x) {pads} */
 
+/* blocks_conv.c */
+oi_status oi_rule_blocks_conv(oi_rewrite *rw, oi_node_id id);    /* Conv(SpaceToDepth(x), W), also as slices -> Conv(x, W') */
+
 /* fuse_space.c */
 oi_status oi_rule_space(oi_rewrite *rw, oi_node_id id); /* Reshape(Transpose(Reshape(x))) -> DepthToSpace(x), SpaceToDepth(x) */
 

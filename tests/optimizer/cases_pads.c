@@ -124,6 +124,10 @@ static const leave_case leaves[] = {
      "input x float32 1x3xN\n const w float32 3x4x4 random\n const b int64 1 = 0\n const e int64 1 = 2\n const ax int64 1 = 2\n"
      " c = ConvTranspose(x, w) {strides=[2]}\n y = Slice(c, b, e, ax)\n output y",
      "ConvTranspose Slice"},
+    {"edges cut off", "nothing is left of a signal whose length is open",
+     "input x float32 1x3xN\n const w float32 3x4x4 random\n const b int64 1 = 0\n const e int64 1 = 0\n const ax int64 1 = 2\n"
+     " c = ConvTranspose(x, w) {strides=[2]}\n y = Slice(c, b, e, ax)\n output y",
+     "ConvTranspose Slice"},
 };
 
 const case_table pads_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);

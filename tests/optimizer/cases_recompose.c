@@ -224,6 +224,21 @@ static const rewrite_case rewrites[] = {
      "w = Add(v, k2)\n s = Sqrt(w)\n r = Reciprocal(s)\n k = Mul(r, k3)\n a = Mul(x, k)\n b = Mul(m, k)\n y = Sub(a, b)\n"
      "output y",
      "InstanceNormalization"},
+    /* blocks_conv.c */
+    {"focus of YOLO",
+     "input x float32 1x3x8x6\n const w float32 4x12x3x3 random\n const z int64 1 = 0\n const o int64 1 = 1\n const e int64 1 = 2147483647\n const t int64 1 = 2\n const h int64 1 = 2\n"
+     " const v int64 1 = 3\n r = Slice(x, z, e, h, t)\n q = Slice(x, o, e, h, t)\n a = Slice(r, z, e, v, t)\n"
+     " b = Slice(q, z, e, v, t)\n c = Slice(r, o, e, v, t)\n d = Slice(q, o, e, v, t)\n f = Concat(a, b, c, d) {axis=1}\n"
+     " y = Conv(f, w) {pads=[1,1,1,1]}\n output y",
+     "Conv"},
+    {"space to depth in front of a convolution",
+     "input x float32 2x3x8x6\n const w float32 4x12x2x3 random\n const b float32 4 random\n a = SpaceToDepth(x) {blocksize=2}\n"
+     " y = Conv(a, w, b) {pads=[0,1,1,0], strides=[2,1]}\n output y",
+     "Conv"},
+    {"pixel unshuffle in front of one",
+     "input x float32 1x2x9x6\n const w float32 4x18x1x1 random\n a = SpaceToDepth(x) {blocksize=3, mode=CRD}\n"
+     " y = Conv(a, w) {auto_pad=SAME_UPPER}\n output y",
+     "Conv"},
 };
 
 static const leave_case leaves[] = {
@@ -333,6 +348,17 @@ static const leave_case leaves[] = {
      "w = Add(v, k2)\n s = Sqrt(w)\n r = Reciprocal(s)\n k = Mul(r, k3)\n a = Mul(x, k)\n b = Mul(m, k)\n y = Sub(a, b)\n"
      "output y",
      "ReduceMean Sub Mul ReduceMean Add Sqrt Reciprocal Mul Mul Mul Sub"},
+    {"blocks into a window", "the same pixels twice",
+     "input x float32 1x3x8x6\n const w float32 4x12x3x3 random\n const z int64 1 = 0\n const o int64 1 = 1\n const e int64 1 = 2147483647\n const t int64 1 = 2\n const h int64 1 = 2\n"
+     " const v int64 1 = 3\n r = Slice(x, z, e, h, t)\n q = Slice(x, o, e, h, t)\n a = Slice(r, z, e, v, t)\n"
+     " b = Slice(q, z, e, v, t)\n c = Slice(r, o, e, v, t)\n f = Concat(a, b, c, b) {axis=1}\n y = Conv(f, w) {pads=[1,1,1,1]}\n output y",
+     "Slice Slice Slice Slice Slice Concat Conv"},
+    {"blocks into a window", "a convolution of groups",
+     "input x float32 1x3x8x6\n const w float32 4x6x3x3 random\n a = SpaceToDepth(x) {blocksize=2}\n y = Conv(a, w) {group=2}\n output y",
+     "SpaceToDepth Conv"},
+    {"blocks into a window", "a wide one",
+     "input x float32 1x3x8x6\n const w float32 4x12x2x2 random\n a = SpaceToDepth(x) {blocksize=2}\n y = Conv(a, w) {dilations=[2,2]}\n output y",
+     "SpaceToDepth Conv"},
 };
 
 const case_table recompose_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);
