@@ -84,6 +84,67 @@ oi_status oi_conv_bytes_plan_init(oi_conv_bytes_plan *p, const oi_kernels *kern,
     return ONNX_INFER_OK;
 }
 
+/* --- transposition --- */
+
+#ifdef __SSE2__
+/* 16 columns of up to 16 rows: column i of them in v[i]. */
+static void transpose_16(size_t rows, const uint8_t *src, size_t stride, __m128i *v)
+{
+    __m128i w[16];
+    for (size_t i = 0; i < 16; i++)
+        v[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 8; i++) {
+            w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
+            w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
+        }
+        for (size_t i = 0; i < 8; i++) {
+            v[2 * i] = _mm_unpacklo_epi8(w[i], w[i + 8]);
+            v[2 * i + 1] = _mm_unpackhi_epi8(w[i], w[i + 8]);
+        }
+    }
+}
+
+/* Whole blocks of 16 columns; how many columns that are. Where there are few rows, what is stored too much is overwritten by
+ * the next column: the last columns are left to the caller. */
+static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    size_t done = 0;
+    for (; count - done >= 32; done += 16) {
+        for (size_t r = 0; r < rows; r += 16) {
+            const size_t some = rows - r < 16 ? rows - r : 16;
+            uint8_t *to = dst + (first + done) * rows + r;
+            __m128i v[16];
+            transpose_16(some, src + r * columns + first + done, columns, v);
+            for (size_t i = 0; i < 16; i++, to += rows) {
+                if (some == 16 || rows < 16) {
+                    _mm_storeu_si128((__m128i *)(void *)to, v[i]);
+                } else {
+                    uint8_t part[16];
+                    _mm_storeu_si128((__m128i *)(void *)part, v[i]);
+                    memcpy(to, part, some);
+                }
+            }
+        }
+    }
+    return done;
+}
+#else
+static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    (void)rows, (void)columns, (void)first, (void)count, (void)src, (void)dst;
+    return 0;
+}
+#endif
+
+void oi_bytes_transpose(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
+{
+    for (size_t c = first + transpose_blocks(rows, columns, first, count, src, dst); c < first + count; c++) {
+        for (size_t r = 0; r < rows; r++)
+            dst[c * rows + r] = src[r * columns + c];
+    }
+}
+
 /* --- weights --- */
 
 /* Where a channel's terms lie. */
@@ -114,36 +175,100 @@ static void pack_depthwise(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_
     }
 }
 
-/* Column `j` of a panel from one output channel's weights: [channels][taps] become taps by channels. */
-static int32_t pack_column(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_t flip, uint8_t *column)
+/* One output channel's weights, [channels][taps], as a column of a panel: taps by channels. */
+static void pack_column(size_t channels, size_t taps, const uint8_t *w, uint8_t flip, uint8_t *column)
 {
-    const size_t taps = p->shape.kh * p->shape.kw, channels = p->k / taps;
-    const uint32_t flips = flip * 0x01010101u;
-    int32_t sum = 0;
-    if (channels % 4) {
-        for (size_t t = 0, k = 0; t < taps; t++) {
-            for (size_t c = 0; c < channels; c++, k++) {
-                const uint8_t v = w[c * taps + t] ^ flip;
-                column[k / 4 * 4 * COLUMNS + k % 4] = v;
-                sum += (int8_t)v;
+    for (size_t t = 0, k = 0; t < taps; t++) {
+        for (size_t c = 0; c < channels; c++, k++)
+            column[k / 4 * 4 * COLUMNS + k % 4] = w[c * taps + t] ^ flip;
+    }
+}
+
+#ifdef __SSE2__
+/* The same for whole quads of channels. Reads up to 15 bytes behind the weights. */
+static void pack_taps(size_t channels, size_t taps, const uint8_t *w, uint8_t flip, uint8_t *column)
+{
+    const __m128i flips = _mm_set1_epi8((char)flip);
+    for (size_t c = 0; c < channels; c += 16) {
+        const size_t rows = channels - c < 16 ? channels - c : 16;
+        for (size_t first = 0; first < taps; first += 16) {
+            __m128i v[16];
+            transpose_16(rows, w + c * taps + first, taps, v);
+            for (size_t i = 0; i < 16 && first + i < taps; i++) {
+                uint8_t *to = column + ((first + i) * channels + c) * COLUMNS;
+                uint32_t four[4];
+                _mm_storeu_si128((__m128i *)(void *)four, _mm_xor_si128(v[i], flips));
+                for (size_t q = 0; 4 * q < rows; q++, to += 4 * COLUMNS)
+                    memcpy(to, &four[q], sizeof four[q]);
             }
         }
-        return sum;
     }
-    for (size_t c = 0; c < channels; c += 4) {
-        for (size_t t = 0; t < taps; t++) {
-            const uint8_t *from = w + c * taps + t;
-            uint8_t four[4] = {from[0], from[taps], from[2 * taps], from[3 * taps]};
-            uint32_t v;
-            memcpy(&v, four, sizeof v);
-            v ^= flips;
-            memcpy(four, &v, sizeof v);
-            memcpy(column + (t * channels + c) * COLUMNS, &v, sizeof v);
-            sum += (int8_t)four[0] + (int8_t)four[1] + (int8_t)four[2] + (int8_t)four[3];
+}
+
+/* Four columns of one tap, k a multiple of 4 at least 16: quads of weights where they lie, k bytes from one to the next. */
+static void pack_quads(size_t k, const uint8_t *w, uint8_t flip, uint8_t *column)
+{
+    const __m128i flips = _mm_set1_epi8((char)flip);
+    for (size_t done = 0; done < k; done += 16) {
+        const size_t at = k - done < 16 ? k - 16 : done; /* the last ones again */
+        __m128i v[4], ab[2], cd[2];
+        for (size_t j = 0; j < 4; j++)
+            v[j] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(w + j * k + at)), flips);
+        ab[0] = _mm_unpacklo_epi32(v[0], v[1]), ab[1] = _mm_unpackhi_epi32(v[0], v[1]);
+        cd[0] = _mm_unpacklo_epi32(v[2], v[3]), cd[1] = _mm_unpackhi_epi32(v[2], v[3]);
+        for (size_t i = 0; i < 2; i++) {
+            __m128i *to = (__m128i *)(void *)(column + (at + 8 * i) * COLUMNS);
+            _mm_storeu_si128(to, _mm_unpacklo_epi64(ab[i], cd[i]));
+            _mm_storeu_si128(to + COLUMNS / 4, _mm_unpackhi_epi64(ab[i], cd[i]));
         }
     }
-    return sum;
 }
+
+/* n columns of a panel; `left` bytes can be read from w on. */
+static void pack_columns(size_t n, size_t channels, size_t taps, const uint8_t *w, uint8_t flip, size_t left, uint8_t *panel)
+{
+    const size_t k = channels * taps;
+    size_t j = 0;
+    for (; taps == 1 && k % 4 == 0 && k >= 16 && n - j >= 4; j += 4)
+        pack_quads(k, w + j * k, flip, panel + 4 * j);
+    for (; j < n; j++) {
+        if (channels % 4 || left < (j + 1) * k + 15)
+            pack_column(channels, taps, w + j * k, flip, panel + 4 * j);
+        else
+            pack_taps(channels, taps, w + j * k, flip, panel + 4 * j);
+    }
+}
+
+static int32_t sum_of(size_t n, const uint8_t *w, uint8_t flip)
+{
+    const __m128i sign = _mm_set1_epi8((char)(flip ^ 0x80));
+    __m128i sum = _mm_setzero_si128();
+    uint64_t part[2];
+    size_t i = 0;
+    for (; n - i >= 16; i += 16) /* of unsigned bytes: each 128 too much */
+        sum = _mm_add_epi64(sum, _mm_sad_epu8(_mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(w + i)), sign), _mm_setzero_si128()));
+    _mm_storeu_si128((__m128i *)(void *)part, sum);
+    int32_t total = (int32_t)(part[0] + part[1]) - 128 * (int32_t)i;
+    for (; i < n; i++)
+        total += (int8_t)(w[i] ^ flip);
+    return total;
+}
+#else
+static void pack_columns(size_t n, size_t channels, size_t taps, const uint8_t *w, uint8_t flip, size_t left, uint8_t *panel)
+{
+    (void)left;
+    for (size_t j = 0; j < n; j++)
+        pack_column(channels, taps, w + j * channels * taps, flip, panel + 4 * j);
+}
+
+static int32_t sum_of(size_t n, const uint8_t *w, uint8_t flip)
+{
+    int32_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += (int8_t)(w[i] ^ flip);
+    return total;
+}
+#endif
 
 void oi_conv_bytes_pack(const oi_conv_bytes_plan *p, const void *weights, uint8_t *packed)
 {
@@ -159,11 +284,14 @@ void oi_conv_bytes_pack(const oi_conv_bytes_plan *p, const void *weights, uint8_
     }
     for (size_t i = 0; i < p->shape.groups * p->panels; i++, packed += p->panel_size) {
         const size_t first = i % p->panels * COLUMNS, left = each - first, n = left < COLUMNS ? left : COLUMNS;
+        const uint8_t *from = w + (i / p->panels * each + first) * p->k;
+        const size_t taps = p->shape.kh * p->shape.kw;
         int32_t sums[COLUMNS] = {0};
         if (n < COLUMNS || p->k % 4)
             memset(packed, 0, p->panel_size);
+        pack_columns(n, p->k / taps, taps, from, flip, p->shape.oc * p->k - (size_t)(from - w), packed);
         for (size_t j = 0; j < n; j++)
-            sums[j] = pack_column(p, w + (i / p->panels * each + first + j) * p->k, flip, packed + 4 * j);
+            sums[j] = sum_of(p->k, from + j * p->k, flip);
         memcpy(packed + p->depth * COLUMNS, sums, sizeof sums);
     }
 }
@@ -349,65 +477,4 @@ void oi_conv_bytes_run(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a,
         run_depthwise(p, a, task, workspace);
     else
         run_panels(p, a, task, workspace);
-}
-
-/* --- transposition --- */
-
-#ifdef __SSE2__
-/* 16 columns of up to 16 rows: column i of them in v[i]. */
-static void transpose_16(size_t rows, const uint8_t *src, size_t stride, __m128i *v)
-{
-    __m128i w[16];
-    for (size_t i = 0; i < 16; i++)
-        v[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
-    for (size_t round = 0; round < 2; round++) {
-        for (size_t i = 0; i < 8; i++) {
-            w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
-            w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
-        }
-        for (size_t i = 0; i < 8; i++) {
-            v[2 * i] = _mm_unpacklo_epi8(w[i], w[i + 8]);
-            v[2 * i + 1] = _mm_unpackhi_epi8(w[i], w[i + 8]);
-        }
-    }
-}
-
-/* Whole blocks of 16 columns; how many columns that are. Where there are few rows, what is stored too much is overwritten by
- * the next column: the last columns are left to the caller. */
-static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
-{
-    size_t done = 0;
-    for (; count - done >= 32; done += 16) {
-        for (size_t r = 0; r < rows; r += 16) {
-            const size_t some = rows - r < 16 ? rows - r : 16;
-            uint8_t *to = dst + (first + done) * rows + r;
-            __m128i v[16];
-            transpose_16(some, src + r * columns + first + done, columns, v);
-            for (size_t i = 0; i < 16; i++, to += rows) {
-                if (some == 16 || rows < 16) {
-                    _mm_storeu_si128((__m128i *)(void *)to, v[i]);
-                } else {
-                    uint8_t part[16];
-                    _mm_storeu_si128((__m128i *)(void *)part, v[i]);
-                    memcpy(to, part, some);
-                }
-            }
-        }
-    }
-    return done;
-}
-#else
-static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
-{
-    (void)rows, (void)columns, (void)first, (void)count, (void)src, (void)dst;
-    return 0;
-}
-#endif
-
-void oi_bytes_transpose(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
-{
-    for (size_t c = first + transpose_blocks(rows, columns, first, count, src, dst); c < first + count; c++) {
-        for (size_t r = 0; r < rows; r++)
-            dst[c * rows + r] = src[r * columns + c];
-    }
 }
