@@ -304,6 +304,7 @@ void oi_conv_bytes_fill(const oi_conv_bytes_plan *p, const uint8_t *packed, int3
     memset(terms->b_zero, 0, p->terms * sizeof *terms->b_zero);
     memset(terms->factor, 0, p->terms * sizeof *terms->factor);
     terms->has_zero = false;
+    terms->tame = true;
     for (size_t o = 0; o < p->shape.oc; o++) {
         const size_t place = place_of(p, o);
         const uint8_t *at = p->depthwise ? packed + p->terms * 4 * p->quads + place * sizeof(int32_t)
@@ -314,6 +315,7 @@ void oi_conv_bytes_fill(const oi_conv_bytes_plan *p, const uint8_t *packed, int3
         terms->b_zero[place] = (w_zero ? w_zero[o] : 0) - (p->shape.w_signed ? 0 : 128);
         terms->factor[place] = factor[factor_many ? o : 0];
         terms->has_zero = terms->has_zero || terms->b_zero[place];
+        terms->tame = terms->tame && terms->factor[place] <= 0.5f && terms->factor[place] >= -0.5f;
     }
 }
 
@@ -419,7 +421,7 @@ static void run_panels(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a,
         const oi_byte_panel_args args = {
             .rows = rows, .quads = p->quads, .columns = left < COLUMNS ? left : COLUMNS, .a = rows_at, .a_stride = stride,
             .b = (const int8_t *)a->packed + i * p->panel_size, .bias = a->terms->bias + i * COLUMNS, .factor = a->terms->factor + i * COLUMNS,
-            .b_zero = a->terms->has_zero ? a->terms->b_zero + i * COLUMNS : NULL, .row_term = row_term, .scaling = a->scaling,
+            .b_zero = a->terms->has_zero ? a->terms->b_zero + i * COLUMNS : NULL, .row_term = row_term, .tame = a->terms->tame, .scaling = a->scaling,
             .residual = a->residual ? a->residual + to : NULL, .residual_stride = s->oc, .y = a->y + to, .y_stride = s->oc};
         p->kern->byte_panel(&args);
     }
@@ -445,7 +447,7 @@ static void run_pixels(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a,
     const oi_byte_depthwise_args args = {
         .pixels = end - from, .step = s->sw * s->c, .y_step = s->c, .channels = s->c, .quads = p->quads, .tap = tap,
         .flip = s->x_signed ? 0x80 : 0, .weights = (const int8_t *)a->packed, .bias = a->terms->bias, .factor = a->terms->factor,
-        .scaling = a->scaling, .y = y + from * s->c};
+        .tame = a->terms->tame, .scaling = a->scaling, .y = y + from * s->c};
     p->kern->byte_depthwise(&args);
 }
 

@@ -55,6 +55,7 @@ typedef struct oi_conv_bytes_terms {
     int32_t *bias, *b_zero;
     float *factor;
     bool has_zero; /* some b_zero is not 0 */
+    bool tame;     /* no factor is greater than 1/2 */
 } oi_conv_bytes_terms;
 
 /* Fills the lists from [oc] or NULL: bias, w_zero; factor has one element for all, or oc. */

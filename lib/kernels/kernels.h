@@ -312,6 +312,7 @@ typedef struct oi_byte_panel_args {
     const float *factor;
     const int32_t *b_zero;  /* NULL: all 0 */
     const int32_t *row_term;
+    bool tame;              /* no factor is greater than 1/2 */
     const oi_byte_scaling *scaling;
     const uint8_t *residual; /* NULL: none */
     size_t residual_stride;
@@ -333,6 +334,7 @@ typedef struct oi_byte_depthwise_args {
     const int8_t *weights;
     const int32_t *bias;
     const float *factor;
+    bool tame;
     const oi_byte_scaling *scaling;
     uint8_t *y;
 } oi_byte_depthwise_args;

@@ -141,12 +141,14 @@ static oi_status run_conv(const oi_run *r, uint32_t task)
     oi_conv_bytes_terms made;
     if (!s->known && task == 0) {
         make_terms(r->step, s, r->in, r->workspace, &made);
-        *(bool *)((char *)r->workspace + terms_room(s)) = made.has_zero;
+        memcpy((char *)r->workspace + terms_room(s), (bool[]){made.has_zero, made.tame}, 2 * sizeof(bool));
         return ONNX_INFER_OK;
     }
     if (!s->known) {
         made = terms_in(s, r->workspace);
-        made.has_zero = *(const bool *)((const char *)r->workspace + terms_room(s));
+        const bool *said = (const bool *)((const char *)r->workspace + terms_room(s));
+        made.has_zero = said[0];
+        made.tame = said[1];
         task--;
     }
     const oi_conv_bytes_args args = {
@@ -195,7 +197,7 @@ static oi_status prepare_conv(oi_prepare *p)
             return ONNX_INFER_E_OUT_OF_MEMORY;
         make_terms(step, s, data, room, &s->terms);
     } else {
-        step->workspace = terms_room(s) + sizeof(bool);
+        step->workspace = terms_room(s) + 2 * sizeof(bool);
         step->phases = 2;
         step->phase_end[0] = 1;
         step->phase_end[1] = (uint32_t)s->plan.n_tasks + 1;

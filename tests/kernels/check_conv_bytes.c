@@ -112,6 +112,7 @@ void check_conv_bytes(kt *t)
     oi_conv_bytes_plan plan;
     const bool y_signed = kt_between(t, 0, 1), depthwise = oi_conv_bytes_is_depthwise(s.c, s.oc, s.groups);
     const bool many = kt_between(t, 0, 1), has_bias = kt_between(t, 0, 1), in_place = kt_between(t, 0, 1);
+    const bool large = kt_between(t, 0, 5) == 0;
     bool zeros = !depthwise && kt_between(t, 0, 1), residual = !depthwise && kt_between(t, 0, 1);
     s.x_signed = kt_between(t, 0, 1), s.w_signed = kt_between(t, 0, 1);
     kt_detail(t, "%zu images of %zux%zux%zu to %zux%zux%zu, kernel %zux%zu strides %zu %zu dilations %zu %zu pads %zu %zu groups %zu, signed %d %d %d, "
@@ -124,13 +125,13 @@ void check_conv_bytes(kt *t)
     const size_t outs = s.n * s.oh * s.ow * s.oc;
     block x = bytes(t, s.n * s.h * s.w * s.c), w = bytes(t, s.oc * (s.c / s.groups) * s.kh * s.kw), r = bytes(t, outs), y = bytes(t, outs);
     block packed = bytes(t, plan.packed), room = bytes(t, plan.workspace ? plan.workspace : 1), kept = bytes(t, outs);
-    oi_conv_bytes_terms terms = {malloc(plan.terms * 4), malloc(plan.terms * 4), malloc(plan.terms * 4), false};
+    oi_conv_bytes_terms terms = {malloc(plan.terms * 4), malloc(plan.terms * 4), malloc(plan.terms * 4), false, false};
     int32_t *bias = malloc(s.oc * sizeof *bias), *w_zero = malloc(s.oc * sizeof *w_zero);
     float *factor = malloc(s.oc * sizeof *factor);
     for (size_t o = 0; o < s.oc; o++) {
         bias[o] = (int32_t)kt_between(t, 0, 20000) - 10000;
         w_zero[o] = zeros ? number((uint8_t)kt_between(t, 0, 255), s.w_signed) : s.w_signed ? 0 : 128;
-        factor[o] = part_of_one(t) / 100;
+        factor[o] = part_of_one(t) / (large ? 1 : 100);
     }
     const int32_t x_zero = number((uint8_t)kt_between(t, 0, 255), s.x_signed);
     const oi_byte_scaling scaling = any_scaling(t, residual ? kt_between(t, 0, 1) : y_signed, y_signed);

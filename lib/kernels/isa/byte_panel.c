@@ -102,44 +102,83 @@ static inline DOT __attribute__((always_inline)) int32_t quad(const uint8_t *a)
     return v;
 }
 
-static inline DOT __attribute__((always_inline)) __m512 clamp_round(__m512 v, float low, float high)
+static inline DOT __attribute__((always_inline)) __m512 clamp(__m512 v, float low, float high)
 {
-    v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(low)), _mm512_set1_ps(high));
-    return _mm512_roundscale_ps(v, NEAREST);
+    return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(low)), _mm512_set1_ps(high)); /* NaN becomes `low` */
 }
 
-/* One vector of sums, scaled, as bytes. `r`: the residual's. */
-static inline DOT __attribute__((always_inline)) __m128i scaled(const oi_byte_scaling *s, __m512i sum, __m512 factor, const bool residual, __m128i r)
+/* How the results of a panel become bytes: codes less `shift` saturate to int8, an exclusive or makes shift good. */
+typedef struct {
+    const oi_byte_scaling *s;
+    __m512 factor[2];
+    bool tame;         /* no product of a factor leaves int32: saturation clamps */
+    bool bounded;      /* the codes have other bounds than their type */
+    int32_t zero;      /* less shift */
+    __m256i flip, low, high;
+} panel_scaling;
+
+static inline DOT __attribute__((always_inline)) panel_scaling scaling_of(const oi_byte_panel_args *t)
 {
-    __m512 v = clamp_round(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor), s->low, s->high);
-    int32_t zero = s->zero;
-    if (residual) {
-        const __m512i wide = s->r_signed ? _mm512_cvtepi8_epi32(r) : _mm512_cvtepu8_epi32(r);
-        const __m512 other = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(wide, _mm512_set1_epi32(s->r_zero))), _mm512_set1_ps(s->r_scale));
-        v = _mm512_add_ps(_mm512_mul_ps(v, _mm512_set1_ps(s->scale)), other);
-        v = clamp_round(_mm512_div_ps(v, _mm512_set1_ps(s->y_scale)), s->y_low, s->y_high);
-        zero = s->y_zero;
-    }
-    return _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(zero)));
+    const oi_byte_scaling *s = t->scaling;
+    const int32_t zero = t->residual ? s->y_zero : s->zero;
+    const int32_t low = zero + (int32_t)(t->residual ? s->y_low : s->low), high = zero + (int32_t)(t->residual ? s->y_high : s->high);
+    const int32_t shift = low < 0 ? 0 : 128;
+    return (panel_scaling){.s = s, .factor = {_mm512_loadu_ps(t->factor), _mm512_loadu_ps(t->factor + 16)}, .tame = t->tame,
+                           .bounded = low - shift != -128 || high - shift != 127, .zero = zero - shift,
+                           .flip = _mm256_set1_epi8((char)shift), .low = _mm256_set1_epi8((char)(low - shift)),
+                           .high = _mm256_set1_epi8((char)(high - shift))};
 }
 
-static inline DOT __attribute__((always_inline)) void dot_rows(const size_t rows, const oi_byte_panel_args *t, size_t first)
+/* Sums as codes, saturated. */
+static inline DOT __attribute__((always_inline)) __m128i scaled(const panel_scaling *p, __m512i sum, __m512 factor)
+{
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
+    if (!p->tame)
+        v = clamp(v, p->s->low, p->s->high);
+    return _mm512_cvtsepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(p->zero)));
+}
+
+/* The same with the residual's codes r. */
+static inline DOT __attribute__((always_inline)) __m128i scaled_sum(const panel_scaling *p, __m512i sum, __m512 factor, __m128i r)
+{
+    const oi_byte_scaling *s = p->s;
+    const __m512i wide = s->r_signed ? _mm512_cvtepi8_epi32(r) : _mm512_cvtepu8_epi32(r);
+    const __m512 other = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(wide, _mm512_set1_epi32(s->r_zero))), _mm512_set1_ps(s->r_scale));
+    __m512 v = _mm512_roundscale_ps(clamp(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor), s->low, s->high), NEAREST);
+    v = _mm512_add_ps(_mm512_mul_ps(v, _mm512_set1_ps(s->scale)), other);
+    v = clamp(_mm512_div_ps(v, _mm512_set1_ps(s->y_scale)), s->y_low, s->y_high);
+    return _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(p->zero)));
+}
+
+static inline DOT __attribute__((always_inline)) void put_row(const panel_scaling *p, uint8_t *y, __mmask32 mask, __m128i low, __m128i high)
+{
+    __m256i v = _mm256_set_m128i(high, low);
+    if (p->bounded)
+        v = _mm256_min_epi8(_mm256_max_epi8(v, p->low), p->high);
+    v = _mm256_xor_si256(v, p->flip);
+    if (mask == 0xFFFFFFFFu)
+        _mm256_storeu_si256((__m256i *)(void *)y, v);
+    else
+        _mm256_mask_storeu_epi8(y, mask, v);
+}
+
+static inline DOT __attribute__((always_inline)) void dot_rows(const size_t rows, const oi_byte_panel_args *t, const panel_scaling *p, size_t first)
 {
     const uint8_t *a = t->a + first * t->a_stride;
     const size_t a_stride = t->a_stride, quads = t->quads;
     const int8_t *b = t->b;
-    __m512i low[ROWS], high[ROWS];
+    __m512i sum[ROWS][2];
     const __m512i bias0 = _mm512_loadu_si512(t->bias), bias1 = _mm512_loadu_si512(t->bias + 16);
 #pragma GCC unroll 12
     for (size_t r = 0; r < rows; r++)
-        low[r] = bias0, high[r] = bias1;
+        sum[r][0] = bias0, sum[r][1] = bias1;
     for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 64);
 #pragma GCC unroll 12
         for (size_t r = 0; r < rows; r++) {
             const __m512i v = _mm512_set1_epi32(quad(a + r * a_stride + 4 * q));
-            low[r] = _mm512_dpbusd_epi32(low[r], v, b0);
-            high[r] = _mm512_dpbusd_epi32(high[r], v, b1);
+            sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], v, b0);
+            sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], v, b1);
         }
     }
     if (t->b_zero) {
@@ -147,54 +186,47 @@ static inline DOT __attribute__((always_inline)) void dot_rows(const size_t rows
 #pragma GCC unroll 12
         for (size_t r = 0; r < rows; r++) {
             const __m512i term = _mm512_set1_epi32(t->row_term[first + r]);
-            low[r] = _mm512_add_epi32(low[r], _mm512_mullo_epi32(z0, term));
-            high[r] = _mm512_add_epi32(high[r], _mm512_mullo_epi32(z1, term));
+            sum[r][0] = _mm512_add_epi32(sum[r][0], _mm512_mullo_epi32(z0, term));
+            sum[r][1] = _mm512_add_epi32(sum[r][1], _mm512_mullo_epi32(z1, term));
         }
     }
-    const __m512 f0 = _mm512_loadu_ps(t->factor), f1 = _mm512_loadu_ps(t->factor + 16);
     const __mmask32 mask = (__mmask32)(0xFFFFFFFFu >> (COLUMNS - t->columns));
     uint8_t *y = t->y + first * t->y_stride;
-    const uint8_t *from = t->residual ? t->residual + first * t->residual_stride : NULL;
+    if (t->residual) {
+        const uint8_t *from = t->residual + first * t->residual_stride;
 #pragma GCC unroll 12
-    for (size_t r = 0; r < rows; r++, y += t->y_stride) {
-        __m128i r0 = _mm_setzero_si128(), r1 = r0, y0, y1;
-        if (from) {
-            r0 = _mm_maskz_loadu_epi8((__mmask16)mask, from);
-            r1 = _mm_maskz_loadu_epi8((__mmask16)(mask >> 16), from + 16);
-            from += t->residual_stride;
-            y0 = scaled(t->scaling, low[r], f0, true, r0), y1 = scaled(t->scaling, high[r], f1, true, r1);
-        } else {
-            y0 = scaled(t->scaling, low[r], f0, false, r0), y1 = scaled(t->scaling, high[r], f1, false, r1);
+        for (size_t r = 0; r < rows; r++, y += t->y_stride, from += t->residual_stride) {
+            const __m256i codes = mask == 0xFFFFFFFFu ? _mm256_loadu_si256((const __m256i *)(const void *)from) : _mm256_maskz_loadu_epi8(mask, from);
+            put_row(p, y, mask, scaled_sum(p, sum[r][0], p->factor[0], _mm256_castsi256_si128(codes)),
+                    scaled_sum(p, sum[r][1], p->factor[1], _mm256_extracti128_si256(codes, 1)));
         }
-        if (t->columns == COLUMNS) {
-            _mm_storeu_si128((__m128i *)(void *)y, y0);
-            _mm_storeu_si128((__m128i *)(void *)(y + 16), y1);
-        } else {
-            _mm_mask_storeu_epi8(y, (__mmask16)mask, y0);
-            _mm_mask_storeu_epi8(y + 16, (__mmask16)(mask >> 16), y1);
-        }
+    } else {
+#pragma GCC unroll 12
+        for (size_t r = 0; r < rows; r++, y += t->y_stride)
+            put_row(p, y, mask, scaled(p, sum[r][0], p->factor[0]), scaled(p, sum[r][1], p->factor[1]));
     }
 }
 
 /* Tiles of nearly the same height. */
 static DOT void dot_panel(const oi_byte_panel_args *t)
 {
+    const panel_scaling p = scaling_of(t);
     size_t tiles = (t->rows + ROWS - 1) / ROWS;
     for (size_t i = 0, rows; i < t->rows; i += rows, tiles--) {
         rows = (t->rows - i + tiles - 1) / tiles;
         switch (rows) {
-        case 1: dot_rows(1, t, i); break;
-        case 2: dot_rows(2, t, i); break;
-        case 3: dot_rows(3, t, i); break;
-        case 4: dot_rows(4, t, i); break;
-        case 5: dot_rows(5, t, i); break;
-        case 6: dot_rows(6, t, i); break;
-        case 7: dot_rows(7, t, i); break;
-        case 8: dot_rows(8, t, i); break;
-        case 9: dot_rows(9, t, i); break;
-        case 10: dot_rows(10, t, i); break;
-        case 11: dot_rows(11, t, i); break;
-        default: dot_rows(12, t, i); break;
+        case 1: dot_rows(1, t, &p, i); break;
+        case 2: dot_rows(2, t, &p, i); break;
+        case 3: dot_rows(3, t, &p, i); break;
+        case 4: dot_rows(4, t, &p, i); break;
+        case 5: dot_rows(5, t, &p, i); break;
+        case 6: dot_rows(6, t, &p, i); break;
+        case 7: dot_rows(7, t, &p, i); break;
+        case 8: dot_rows(8, t, &p, i); break;
+        case 9: dot_rows(9, t, &p, i); break;
+        case 10: dot_rows(10, t, &p, i); break;
+        case 11: dot_rows(11, t, &p, i); break;
+        default: dot_rows(12, t, &p, i); break;
         }
     }
 }
