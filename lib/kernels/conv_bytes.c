@@ -28,10 +28,23 @@ static size_t divide(size_t a, size_t b) { return (a + b - 1) / b; }
 
 static size_t block_channels(const oi_conv_bytes_plan *p) { return 16 * p->kern->byte_lanes; }
 
+/* How many pixels side by side fill whole vectors best, as if they were one of so many times the channels. */
+static size_t pixels_at_once(size_t channels, size_t block)
+{
+    size_t best = 1;
+    for (size_t n = 2; n <= 8 && n * channels <= 16 * block; n++) {
+        if (20 * n * divide(best * channels, block) > 21 * best * divide(n * channels, block))
+            best = n;
+    }
+    return best;
+}
+
 static oi_status plan_depthwise(oi_conv_bytes_plan *p)
 {
     const oi_conv_bytes_shape *s = &p->shape;
-    const size_t taps = s->kh * s->kw, block = block_channels(p), blocks = divide(s->c, block);
+    const size_t taps = s->kh * s->kw, block = block_channels(p);
+    p->copies = pixels_at_once(s->c, block);
+    const size_t blocks = divide(p->copies * s->c, block);
     OI_FAIL_IF(taps > MAX_TAPS, ONNX_INFER_E_LIMIT, "a depthwise convolution of bytes with %zu taps", taps);
     p->k = taps;
     p->quads = divide(taps, 4);
@@ -50,7 +63,7 @@ static oi_status plan_depthwise(oi_conv_bytes_plan *p)
 oi_status oi_conv_bytes_plan_init(oi_conv_bytes_plan *p, const oi_kernels *kern, const oi_conv_bytes_shape *s)
 {
     size_t pixels, rows, size;
-    *p = (oi_conv_bytes_plan){.kern = kern, .shape = *s};
+    *p = (oi_conv_bytes_plan){.kern = kern, .shape = *s, .copies = 1};
     OI_FAIL_IF(!s->groups || !s->c || !s->oc || s->c % s->groups || s->oc % s->groups || (s->columns && s->groups > 1) || !s->kh || !s->kw || !s->sh || !s->sw || !s->dh || !s->dw,
                ONNX_INFER_E_INVALID_MODEL, "a convolution of %zu channels to %zu in %zu groups", s->c, s->oc, s->groups);
     OI_FAIL_IF(!oi_mul_size(s->n, s->oh, &pixels) || !oi_mul_size(pixels, s->ow, &pixels) || !oi_mul_size(pixels, s->oc, &size) ||
@@ -87,47 +100,98 @@ oi_status oi_conv_bytes_plan_init(oi_conv_bytes_plan *p, const oi_kernels *kern,
 /* --- transposition --- */
 
 #ifdef __SSE2__
+/* One step of a perfect shuffle of 16 vectors of 16 bytes; four of them transpose. */
+static inline __attribute__((always_inline)) void shuffle_16(const __m128i *v, __m128i *w)
+{
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
+        w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
+    }
+}
+
+static inline __attribute__((always_inline)) void transpose_whole(const uint8_t *src, size_t stride, __m128i *v)
+{
+    __m128i w[16];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++)
+        v[i] = _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride));
+    shuffle_16(v, w);
+    shuffle_16(w, v);
+    shuffle_16(v, w);
+    shuffle_16(w, v);
+}
+
 /* 16 columns of up to 16 rows: column i of them in v[i]. */
 static void transpose_16(size_t rows, const uint8_t *src, size_t stride, __m128i *v)
 {
     __m128i w[16];
-    for (size_t i = 0; i < 16; i++)
-        v[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
-    for (size_t round = 0; round < 2; round++) {
-        for (size_t i = 0; i < 8; i++) {
-            w[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
-            w[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
-        }
-        for (size_t i = 0; i < 8; i++) {
-            v[2 * i] = _mm_unpacklo_epi8(w[i], w[i + 8]);
-            v[2 * i + 1] = _mm_unpackhi_epi8(w[i], w[i + 8]);
-        }
+    if (rows == 16) {
+        transpose_whole(src, stride, v);
+        return;
+    }
+    if (rows > 4) {
+        for (size_t i = 0; i < 16; i++)
+            v[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
+        shuffle_16(v, w);
+        shuffle_16(w, v);
+        shuffle_16(v, w);
+        shuffle_16(w, v);
+        return;
+    }
+    /* up to four rows: quads of them, each in a vector of its own */
+    for (size_t i = 0; i < 4; i++)
+        w[i] = i < rows ? _mm_loadu_si128((const __m128i *)(const void *)(src + i * stride)) : _mm_setzero_si128();
+    const __m128i a = _mm_unpacklo_epi8(w[0], w[1]), b = _mm_unpackhi_epi8(w[0], w[1]);
+    const __m128i c = _mm_unpacklo_epi8(w[2], w[3]), d = _mm_unpackhi_epi8(w[2], w[3]);
+    const __m128i quads[4] = {_mm_unpacklo_epi16(a, c), _mm_unpackhi_epi16(a, c), _mm_unpacklo_epi16(b, d), _mm_unpackhi_epi16(b, d)};
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        v[4 * i] = quads[i];
+        v[4 * i + 1] = _mm_srli_si128(quads[i], 4);
+        v[4 * i + 2] = _mm_srli_si128(quads[i], 8);
+        v[4 * i + 3] = _mm_srli_si128(quads[i], 12);
     }
 }
 
-/* Whole blocks of 16 columns; how many columns that are. Where there are few rows, what is stored too much is overwritten by
- * the next column: the last columns are left to the caller. */
+/* A block of 16 columns and `rows` rows, which go to every `all` bytes. Where there are no other rows, what is stored too much is
+ * overwritten by the next column. */
+static void transpose_block(size_t rows, size_t all, const uint8_t *src, size_t columns, uint8_t *to)
+{
+    __m128i v[16];
+    if (rows == 16) {
+        transpose_whole(src, columns, v);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++)
+            _mm_storeu_si128((__m128i *)(void *)(to + i * all), v[i]);
+        return;
+    }
+    transpose_16(rows, src, columns, v);
+    for (size_t i = 0; i < 16; i++, to += all) {
+        uint8_t part[16];
+        if (rows == all) {
+            _mm_storeu_si128((__m128i *)(void *)to, v[i]);
+            continue;
+        }
+        _mm_storeu_si128((__m128i *)(void *)part, v[i]);
+        memcpy(to, part, rows);
+    }
+}
+
+/* Whole blocks of 16 columns; how many columns that are. They go by whole cache lines of both matrices. */
 static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
 {
-    size_t done = 0;
-    for (; count - done >= 32; done += 16) {
-        for (size_t r = 0; r < rows; r += 16) {
-            const size_t some = rows - r < 16 ? rows - r : 16;
-            uint8_t *to = dst + (first + done) * rows + r;
-            __m128i v[16];
-            transpose_16(some, src + r * columns + first + done, columns, v);
-            for (size_t i = 0; i < 16; i++, to += rows) {
-                if (some == 16 || rows < 16) {
-                    _mm_storeu_si128((__m128i *)(void *)to, v[i]);
-                } else {
-                    uint8_t part[16];
-                    _mm_storeu_si128((__m128i *)(void *)part, v[i]);
-                    memcpy(to, part, some);
-                }
+    enum { LINE = 64 };
+    const size_t spare = rows < 16 ? 16 : 0, blocks = count < spare ? 0 : (count - spare) / 16 * 16;
+    for (size_t c0 = 0; c0 < blocks; c0 += LINE) {
+        for (size_t r0 = 0; r0 < rows; r0 += LINE) {
+            for (size_t c = c0; c < blocks && c < c0 + LINE; c += 16) {
+                for (size_t r = r0; r < rows && r < r0 + LINE; r += 16)
+                    transpose_block(rows - r < 16 ? rows - r : 16, rows, src + r * columns + first + c, columns, dst + (first + c) * rows + r);
             }
         }
     }
-    return done;
+    return blocks;
 }
 #else
 static size_t transpose_blocks(size_t rows, size_t columns, size_t first, size_t count, const uint8_t *src, uint8_t *dst)
@@ -147,7 +211,7 @@ void oi_bytes_transpose(size_t rows, size_t columns, size_t first, size_t count,
 
 /* --- weights --- */
 
-/* Where a channel's terms lie. */
+/* Where a channel's terms lie; depthwise: that of copy i is channel i * c + channel. */
 static size_t place_of(const oi_conv_bytes_plan *p, size_t channel)
 {
     const size_t lanes = p->kern->byte_lanes;
@@ -164,11 +228,11 @@ static void pack_depthwise(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_
     const size_t block = block_channels(p);
     int32_t *sums = (int32_t *)(void *)(packed + p->terms * 4 * p->quads);
     memset(packed, 0, p->packed);
-    for (size_t c = 0; c < p->shape.c; c++) {
+    for (size_t c = 0; c < p->copies * p->shape.c; c++) {
         const size_t place = place_of(p, c);
         uint8_t *to = packed + place / block * block * 4 * p->quads + place % block * 4;
         for (size_t t = 0; t < p->k; t++) {
-            const uint8_t v = w[c * p->k + t] ^ flip;
+            const uint8_t v = w[c % p->shape.c * p->k + t] ^ flip;
             to[t / 4 * block * 4 + t % 4] = v;
             sums[place] += (int8_t)v;
         }
@@ -305,8 +369,8 @@ void oi_conv_bytes_fill(const oi_conv_bytes_plan *p, const uint8_t *packed, int3
     memset(terms->factor, 0, p->terms * sizeof *terms->factor);
     terms->has_zero = false;
     terms->tame = true;
-    for (size_t o = 0; o < p->shape.oc; o++) {
-        const size_t place = place_of(p, o);
+    for (size_t i = 0; i < p->copies * p->shape.oc; i++) {
+        const size_t o = i % p->shape.oc, place = place_of(p, i);
         const uint8_t *at = p->depthwise ? packed + p->terms * 4 * p->quads + place * sizeof(int32_t)
                                          : packed + place / COLUMNS * p->panel_size + p->depth * COLUMNS + place % COLUMNS * sizeof(int32_t);
         int32_t sum;
@@ -444,10 +508,20 @@ static void run_pixels(const oi_conv_bytes_plan *p, const oi_conv_bytes_args *a,
     }
     for (; t < 4 * p->quads; t++)
         tap[t] = tap[0];
-    const oi_byte_depthwise_args args = {
-        .pixels = end - from, .step = s->sw * s->c, .y_step = s->c, .channels = s->c, .quads = p->quads, .tap = tap,
+    const size_t copies = s->sw == 1 ? p->copies : 1, groups = (end - from) / copies, left = (end - from) % copies;
+    oi_byte_depthwise_args args = {
+        .pixels = groups, .step = copies * s->sw * s->c, .y_step = copies * s->c, .channels = copies * s->c, .quads = p->quads, .tap = tap,
         .flip = s->x_signed ? 0x80 : 0, .weights = (const int8_t *)a->packed, .bias = a->terms->bias, .factor = a->terms->factor,
         .tame = a->terms->tame, .scaling = a->scaling, .y = y + from * s->c};
+    if (groups)
+        p->kern->byte_depthwise(&args);
+    if (!left)
+        return;
+    for (t = 0; t < 4 * p->quads; t++)
+        tap[t] += groups * args.step;
+    args.y += groups * args.y_step;
+    args.pixels = 1;
+    args.channels = left * s->c;
     p->kern->byte_depthwise(&args);
 }
 

@@ -35,6 +35,7 @@ typedef struct oi_conv_bytes_plan {
     size_t terms;     /* elements of each list of oi_conv_bytes_terms */
     /* The rest is the driver's own. */
     bool depthwise, direct;    /* direct: rows of pixels are used where they lie */
+    size_t copies;             /* depthwise: of the channels, for pixels side by side; else 1 */
     size_t k, depth, quads;    /* products of an output; bytes of a row of them; depthwise: quads of taps */
     size_t panels, panel_size; /* of a group */
     size_t rows, blocks;       /* pixels (depthwise: output rows) of a block, blocks in all */
