@@ -49,6 +49,8 @@ static const option OPTIONS[] = {
     {"--atol", "A", "absolute tolerance [case.json, or 1e-7]", NUMBER, TOOL_TOLERANCE, AT(atol)},
     {"--reload", NULL, "runs what the simplified model gives when it is saved as ONNX and loaded again", FLAG,
      TOOL_RELOAD, AT(reload)},
+    {"--exact", NULL, "decluttered by what keeps every bit only, against the reference evaluators, bit by bit", FLAG,
+     TOOL_RELOAD, AT(exact)},
     {"--seconds", "S", "how long to measure [2]", NUMBER, TOOL_BENCH, AT(seconds)},
     {"--profile", NULL, "a line a step: time, share, GFLOP/s, kernel", FLAG, TOOL_BENCH, AT(profile)},
     {"--json", NULL, "prints JSON", FLAG, TOOL_JSON, AT(json)},

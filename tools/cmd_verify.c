@@ -4,6 +4,7 @@
 #include "onnx/model_file.h"
 #include "onnx/value_file.h"
 #include "ops/op.h"
+#include "runtime/options.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ enum { MAX_DEPTH = 6, PATH_BYTES = 4096 };
 
 typedef struct {
     const tool_args *args;
-    onnx_infer_options *options;
+    onnx_infer_options *options, *reference; /* reference: only with --exact */
     size_t passed, failed;
     double shown; /* when progress was last shown */
 } verifier;
@@ -23,7 +24,7 @@ typedef struct {
     const char *dir;
     double rtol, atol;
     onnx_infer_model *model;
-    onnx_infer_context *context;
+    onnx_infer_context *context, *reference; /* reference: of what the outputs are held against; NULL: files */
     char why[1024]; /* of the first failure; "" while there is none */
 } test_case;
 
@@ -148,12 +149,34 @@ static oi_status read_inputs(const test_case *t, size_t set, size_t nin, onnx_in
     return ONNX_INFER_OK;
 }
 
+/* Against what the reference evaluators make of the same inputs. */
+static oi_status compare_exactly(test_case *t, size_t set, size_t nin, onnx_infer_value **in, size_t nout,
+                                 onnx_infer_value **out)
+{
+    char path[PATH_BYTES], why[512];
+    onnx_infer_value **expected = oi_alloc_array(NULL, nout + 1, sizeof(onnx_infer_value *));
+    if (!expected)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    oi_status status = onnx_infer_run(t->reference, NULL, nin, (const onnx_infer_value *const *)in, nout, expected);
+    snprintf(path, sizeof path, "%s/model.onnx", t->dir);
+    for (size_t k = 0; k < nout && !status; k++) {
+        if (tool_compare(out[k], expected[k], 0, 0, why, sizeof why) && !output_is_random(path, k))
+            snprintf(t->why, sizeof t->why, "data set %zu: output %zu is not exact: %s", set, k, why);
+    }
+    for (size_t k = 0; k < nout; k++)
+        onnx_infer_value_release(expected[k]);
+    oi_free_mem(NULL, expected);
+    return status;
+}
+
 static oi_status run_set(test_case *t, size_t set, size_t nin, onnx_infer_value **in, size_t nout,
                          onnx_infer_value **out)
 {
     char path[PATH_BYTES];
     OI_TRY(read_inputs(t, set, nin, in));
     OI_TRY(onnx_infer_run(t->context, NULL, nin, (const onnx_infer_value *const *)in, nout, out));
+    if (t->reference)
+        return compare_exactly(t, set, nin, in, nout, out);
     size_t compared = 0;
     for (size_t k = 0; k < nout && !t->why[0]; k++) {
         onnx_infer_value *expected = NULL;
@@ -222,6 +245,12 @@ static oi_status check_case(const verifier *v, test_case *t)
     oi_status status = onnx_infer_context_create(plan, &t->context);
     onnx_infer_plan_release(plan);
     OI_TRY(status);
+    if (v->reference) {
+        OI_TRY(onnx_infer_plan_create(t->model, v->reference, &plan));
+        status = onnx_infer_context_create(plan, &t->reference);
+        onnx_infer_plan_release(plan);
+        OI_TRY(status);
+    }
     size_t set = 0;
     for (;; set++) {
         struct stat s;
@@ -257,6 +286,7 @@ static void verify_case(verifier *v, const char *dir)
         v->passed++;
     }
     onnx_infer_context_free(t.context);
+    onnx_infer_context_free(t.reference);
     onnx_infer_model_release(t.model);
 }
 
@@ -297,10 +327,19 @@ static int verify(const tool_args *args)
 {
     verifier v = {.args = args, .shown = tool_now_ms()};
     oi_status status = tool_options(args, &v.options);
+    if (!status && args->exact) {
+        v.options->exact = true;
+        status = onnx_infer_options_set_level(v.options, 1);
+        if (!status)
+            status = tool_options(args, &v.reference);
+        if (!status)
+            status = onnx_infer_options_set_level(v.reference, 0);
+    }
     for (size_t i = 0; i < args->npath && !status; i++)
         status = visit(&v, args->path[i], 0);
     tool_progress("%s", "");
     onnx_infer_options_free(v.options);
+    onnx_infer_options_free(v.reference);
     if (!status && !v.passed && !v.failed)
         status = oi_fail(ONNX_INFER_E_NOT_FOUND, "no directory with a model.onnx was found");
     if (status)

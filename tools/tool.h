@@ -33,7 +33,7 @@ typedef struct {
     int32_t threads, level;
     const char *isa, *backend, *cache, *save, *graph, *stage;
     double timeout, seconds, rtol, atol; /* rtol and atol negative: not given */
-    bool json, profile, reload, verbose, help;
+    bool json, profile, reload, exact, verbose, help;
     uint64_t stop_after; /* 0: no bound */
     void (*log)(void *user, onnx_infer_log_level level, const char *message); /* gets all that is logged; NULL: stderr */
     void *log_user;

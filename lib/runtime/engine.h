@@ -20,6 +20,7 @@ typedef struct {
     oi_pool *pool;
     oi_stage stage; /* that graphs are brought to before they run */
     uint64_t stop_after;           /* most changes of the optimizer; 0: no bound */
+    bool exact;                    /* only changes that keep every bit */
     atomic_uint_fast64_t *changes; /* made so far, by all plans, those of bodies too; NULL: nobody counts */
     oi_target target;
     oi_limits limits;

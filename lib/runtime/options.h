@@ -30,6 +30,7 @@ struct onnx_infer_options {
     void *progress_user;
     int32_t level, threads; /* threads 0: the default */
     uint64_t stop_after;    /* changes of the optimizer, to bisect; 0: no bound. Set by the tool only */
+    bool exact;             /* only changes that keep every bit of the results. Set by the tool only */
     oi_cpu_isa isa;         /* OI_ISA_COUNT: no cap */
     oi_symbol_option *symbol;
     size_t nsymbol;

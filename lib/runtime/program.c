@@ -239,7 +239,8 @@ oi_status oi_program_plan(oi_program *p, const int64_t *key, size_t nkey, oi_sta
                           oi_plan **out)
 {
     atomic_uint_fast64_t *changes = p->engine->changes;
-    oi_optimize_options o = {.check = check, .user = user, .stop_after = p->engine->stop_after};
+    oi_optimize_options o = {.check = check, .user = user, .stop_after = p->engine->stop_after,
+                             .watch = {.exact = p->engine->exact}};
     *out = NULL;
     pthread_mutex_lock(&p->lock);
     const uint64_t before = o.commits = changes ? atomic_load(changes) : 0;

@@ -185,7 +185,7 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
 {
     const oi_onnx_model *f = p->model->file;
     planning x = {.options = o, .total = ((size_t)f->graph->nnode + 1) * CHECKS_PER_NODE};
-    oi_optimize_options oo = {.check = check_planning, .user = &x, .stop_after = o->stop_after};
+    oi_optimize_options oo = {.check = check_planning, .user = &x, .stop_after = o->stop_after, .watch = {.exact = o->exact}};
     bool defaults = false;
     size_t bytes;
     for (uint32_t i = 0; i < f->ninput; i++) {
@@ -201,6 +201,7 @@ static oi_status build_programs(onnx_infer_plan *p, const onnx_infer_options *o,
     if (!known && !defaults && p->engine.stage != OI_STAGE_TYPED)
         OI_TRY(make_base(p, bound, &oo));
     p->engine.stop_after = o->stop_after;
+    p->engine.exact = o->exact;
     p->engine.changes = &p->changes;
     atomic_store(&p->changes, oo.commits);
     OI_TRY(oi_program_create(&p->engine, p->base ? p->base : f->graph, f->graph, p->fixed, NULL, &p->program));

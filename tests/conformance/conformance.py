@@ -1,8 +1,9 @@
 """Runs the standard's conformance cases and holds the outcome against tests/conformance/manifest.txt.
 
 The manifest has a line a case: `pass KIND/NAME` or `fail KIND/NAME reason`. A case that ends otherwise than listed, or
-is not listed, fails the run. --matrix runs the cases every way: by the reference evaluators, decluttered, lowered for each
-instruction set on one and on two threads, and saved as ONNX and loaded again. One process of `onnx-infer verify` runs all cases; only if it dies are they divided, to
+is not listed, fails the run. --matrix runs the cases every way: by the reference evaluators, decluttered, decluttered by
+what keeps every bit only (bit by bit against the reference evaluators), lowered for each instruction set on one and on two
+threads, and saved as ONNX and loaded again. One process of `onnx-infer verify` runs all cases; only if it dies are they divided, to
 find the case that killed it. The last line is `N passed, M failed`: runs that ended as listed, and those that did not.
 """
 import argparse
@@ -74,7 +75,7 @@ def verify(folder, cases, options, kinds=generate.KINDS):
 def matrix(cache):
     """Options of every way to run a case; says which instruction sets this machine lacks. The second run with the folder
     `cache` finds what the first one has kept there."""
-    ways = [["--stage", "typed"], ["--stage", "decluttered"], ["--reload"], *[["--cache", cache]] * 2]
+    ways = [["--stage", "typed"], ["--stage", "decluttered"], ["--exact"], ["--reload"], *[["--cache", cache]] * 2]
     lacking = []
     for isa in INSTRUCTION_SETS:
         if harness.run_tool("verify", "--isa", isa, HERE / "no-such-folder").code == BACKEND_UNAVAILABLE:
@@ -108,6 +109,7 @@ def main():
     parser.add_argument("--threads", type=int)
     parser.add_argument("--isa")
     parser.add_argument("--reload", action="store_true", help="runs the model that was simplified, saved and loaded again")
+    parser.add_argument("--exact", action="store_true", help="decluttered by what keeps every bit, bit by bit against the reference evaluators")
     parser.add_argument("--matrix", action="store_true", help="every way to run a case, one after another")
     parser.add_argument("--filter", metavar="REGEX", help="only cases whose KIND/NAME it finds")
     parser.add_argument("--kinds", default=",".join(generate.KINDS), help="default: %(default)s")
@@ -120,7 +122,7 @@ def main():
     if args.filter:
         cases = [case for case in cases if re.search(args.filter, case)]
     options = [word for name in ("stage", "threads", "isa") if getattr(args, name) is not None
-               for word in (f"--{name}", getattr(args, name))] + ["--reload"] * args.reload
+               for word in (f"--{name}", getattr(args, name))] + ["--reload"] * args.reload + ["--exact"] * args.exact
     cache = tempfile.TemporaryDirectory()
     listed, wrong, ways = read_manifest(), 0, matrix(cache.name) if args.matrix else [options]
     for way in ways:
