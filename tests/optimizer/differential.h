@@ -22,8 +22,10 @@ typedef struct {
  *   after only those that keep every bit (OI_EXACT), which has to,
  *   lowered for each instruction set, and through a plan.
  * A rule or pass that is OI_EXACT must not change a bit; others may change what the graph is sensitive to, and 2e-4 of it at least.
+ * tame: what is NaN or infinite stays so too; else only OI_EXACT has to keep that, as what others make of numbers beside one that is
+ * not finite is another matter.
  * True where all of it holds; else `why` says what does not. counts: may be NULL. */
-bool differential_holds(const char *text, uint64_t seed, change_counts *counts, char *why, size_t cap);
+bool differential_holds(const char *text, uint64_t seed, bool tame, change_counts *counts, char *why, size_t cap);
 
 /* Prints the rules and passes that no change is counted of; returns how many. */
 int counts_report_missing(const change_counts *counts);
