@@ -202,6 +202,7 @@ static void as_sizes(const char *list, char *out, size_t cap)
 /* What a lowered operator does to its result before it is stored. */
 static void add_epilogue(const oi_node *n, const char *activation, char *line)
 {
+    char bounds[48] = "";
     const bool after = oi_attr_int(n, "residual_after", 0) != 0;
     const bool sum = n->nin > 3 && n->in[3] != OI_NONE, bias = n->nin > 2 && n->in[2] != OI_NONE;
     if (bias)
@@ -210,6 +211,12 @@ static void add_epilogue(const oi_node *n, const char *activation, char *line)
         append(line, " + ", "sum");
     if (activation[0] && strcmp(activation, "none"))
         append(line, " + ", activation);
+    const float *p0 = oi_attr_field(n, "p0"), *p1 = oi_attr_field(n, "p1");
+    if (p0 && p1 && !strcmp(activation, "clip"))
+        snprintf(bounds, sizeof bounds, " %.3g to %.3g", (double)*p0, (double)*p1);
+    else if (p0 && (!strcmp(activation, "leaky_relu") || !strcmp(activation, "elu")))
+        snprintf(bounds, sizeof bounds, " %.3g", (double)*p0);
+    append(line, "", bounds);
     if (sum && after)
         append(line, " + ", "sum");
 }
@@ -260,25 +267,34 @@ static void add_attributes(const oi_node *n, const char *attrs, label *l)
     }
 }
 
+/* "to the end" and "as many as there are" are written as the largest numbers. */
+static size_t put_integer(int64_t v, char *out, size_t cap)
+{
+    if (v >= INT32_MAX || v <= INT32_MIN)
+        return (size_t)snprintf(out, cap, v > 0 ? "max" : "min");
+    return (size_t)snprintf(out, cap, "%" PRId64, v);
+}
+
 /* "3", "[1, -1]", or the shape. */
 static void constant_text(const oi_graph *g, oi_value_id v, char *out, size_t cap)
 {
-    enum { MOST_NUMBERS = 6 };
+    enum { MOST_NUMBERS = 6, MOST_FRACTIONS = 3 };
     const oi_tensor *t = g->value[v].fact.konst;
     const int64_t count = oi_tensor_count(t);
     const bool numbers = t->dtype != ONNX_INFER_STRING && !oi_dtype_is_complex(t->dtype) && oi_tensor_is_aligned(t);
-    if (!numbers || count < 1 || count > MOST_NUMBERS || (count > 1 && oi_dtype_is_float(t->dtype) && t->rank != 1)) {
+    if (!numbers || count < 1 || count > MOST_NUMBERS || (oi_dtype_is_float(t->dtype) && count > 1 && (count > MOST_FRACTIONS || t->rank != 1))) {
         char text[LABEL_CAP];
         oi_fact_text(g->syms, &g->value[v].fact, text, sizeof text);
         snprintf(out, cap, "%s", begins(text, "float32 ") ? text + 8 : text);
         return;
     }
     size_t used = (size_t)snprintf(out, cap, t->rank ? "[" : "");
-    for (int64_t i = 0; i < count && used < cap; i++) {
+    for (int64_t i = 0; i < count && used + 4 < cap; i++) {
+        used += (size_t)snprintf(out + used, cap - used, i ? ", " : "");
         if (oi_dtype_is_float(t->dtype))
-            used += (size_t)snprintf(out + used, cap - used, "%s%.4g", i ? ", " : "", oi_elem_get_double(t->dtype, t->data, (size_t)i));
+            used += (size_t)snprintf(out + used, cap - used, "%.4g", oi_elem_get_double(t->dtype, t->data, (size_t)i));
         else
-            used += (size_t)snprintf(out + used, cap - used, "%s%" PRId64, i ? ", " : "", oi_elem_get_int(t->dtype, t->data, (size_t)i));
+            used += put_integer(oi_elem_get_int(t->dtype, t->data, (size_t)i), out + used, cap - used);
     }
     if (t->rank && used < cap)
         snprintf(out + used, cap - used, "]");
