@@ -58,7 +58,7 @@ oi_tensor oi_rnn_bytes_form(const oi_tensor *weights);
 oi_status oi_rnn_bytes_widen(oi_eval *e, const oi_rnn_shape *s, const oi_tensor *const *in, uint32_t at, const void **out);
 
 extern const oi_attr_spec oi_rnn_lstm_attrs[];
-extern const oi_op oi_op_oi_PackRecurrent, oi_op_oi_RecurrentPacked;
+extern const oi_op oi_op_oi_PackRecurrent, oi_op_oi_RecurrentPacked, oi_op_oi_PackRecurrentBytes, oi_op_oi_RecurrentBytes;
 extern const oi_op oi_op_RNN, oi_op_GRU, oi_op_LSTM, oi_op_ms_DynamicQuantizeLSTM;
 
 #endif

@@ -1,7 +1,10 @@
-/* DynamicQuantizeLSTM: weights of bytes with scales, X and the states as bytes with a scale chosen when running. */
+/* DynamicQuantizeLSTM: weights of bytes with scales, X and the states as bytes with a scale chosen when running. Constant weights
+ * are packed by an operator of their own, once for all shapes. */
 #include "base/checked.h"
 #include "kernels/bytes.h"
+#include "ops/eval_prepared.h"
 #include "ops/op_rnn.h"
+#include "ops/rewrite.h"
 #include "ops/target.h"
 
 #include <string.h>
@@ -65,16 +68,143 @@ oi_status oi_rnn_bytes_widen(oi_eval *e, const oi_rnn_shape *s, const oi_tensor 
     return ONNX_INFER_OK;
 }
 
-/* --- the fast path: products of bytes --- */
+/* --- packing ------------------------------------------------------------------------------------------------------- */
+
+/* Of both operators. */
+typedef struct {
+    int64_t isa, direction, input, hidden;
+} bytes_attr;
+
+#define OFFSET(field) ((uint16_t)offsetof(bytes_attr, field))
+static const oi_attr_spec attrs[] = {
+    {.name = "isa", .type = OI_ATTR_INT, .offset = OFFSET(isa), .flags = OI_ATTR_REQUIRED},
+    {.name = "direction", .type = OI_ATTR_ENUM, .offset = OFFSET(direction), .s = "forward|reverse|bidirectional"},
+    {.name = "input", .type = OI_ATTR_INT, .offset = OFFSET(input), .flags = OI_ATTR_REQUIRED},
+    {.name = "hidden", .type = OI_ATTR_INT, .offset = OFFSET(hidden), .flags = OI_ATTR_REQUIRED},
+    {0},
+};
+
+/* W or R of a direction, in bytes from its beginning. Panels; then for each of their columns a zero point (int32) less what was
+ * taken from the numbers, and a scale. */
+typedef struct {
+    size_t k, panel, zero, scale;
+} matrix;
+
+typedef struct {
+    size_t dirs, gates, panels, columns;
+    matrix w, r;
+    size_t bias;      /* [columns] */
+    size_t direction; /* bytes of one direction */
+} packing;
+
+static size_t whole_lines(size_t bytes)
+{
+    return (bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN;
+}
+
+static bool place(size_t *end, size_t n, size_t size, size_t *at)
+{
+    size_t bytes;
+    *at = *end;
+    return oi_mul_size(n, size, &bytes) && oi_add_size(*end, bytes, end) && oi_align_size(*end, OI_ALIGN, end);
+}
+
+static bool place_matrix(packing *p, int64_t k, matrix *m)
+{
+    m->k = (size_t)k;
+    return m->k <= INT32_MAX / 64 && place(&p->direction, p->panels, oi_bytes_panel_size(m->k), &m->panel) &&
+           place(&p->direction, p->columns, sizeof(int32_t), &m->zero) && place(&p->direction, p->columns, sizeof(float), &m->scale);
+}
+
+static oi_status describe(const bytes_attr *a, packing *p)
+{
+    size_t total;
+    *p = (packing){.dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1};
+    OI_FAIL_IF(a->input < 1 || a->hidden < 1 || a->hidden > INT32_MAX / 64, ONNX_INFER_E_INTERNAL, "sizes %lld and %lld", (long long)a->input,
+               (long long)a->hidden);
+    p->gates = 4 * (size_t)a->hidden;
+    p->panels = (p->gates + OI_BYTES_COLUMNS - 1) / OI_BYTES_COLUMNS;
+    p->columns = p->panels * OI_BYTES_COLUMNS;
+    bool fits = place_matrix(p, a->input, &p->w) && place_matrix(p, a->hidden, &p->r) && place(&p->direction, p->columns, sizeof(float), &p->bias) &&
+                oi_mul_size(p->dirs, p->direction, &total) && total < PTRDIFF_MAX;
+    OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "the weights of %lld inputs and %lld states overflow", (long long)a->input, (long long)a->hidden);
+    return ONNX_INFER_OK;
+}
+
+static oi_status infer_pack(oi_infer *x)
+{
+    packing p;
+    OI_TRY(describe(x->attr, &p));
+    oi_infer_set(x, 0, ONNX_INFER_UINT8, 1, &(oi_dim){(oi_dim)(p.dirs * p.direction)});
+    return ONNX_INFER_OK;
+}
+
+typedef struct {
+    packing p;
+    const oi_tensor *const *in; /* W, R, scale and zero points of W, those of R, bias (may be NULL) */
+    uint8_t *to;
+} pack_job;
+
+static void pack_matrix(const packing *p, const matrix *m, size_t dir, const oi_tensor *w, const oi_tensor *scale, const oi_tensor *zero,
+                        uint8_t *to)
+{
+    const int32_t middle = w->dtype == ONNX_INFER_UINT8 ? 128 : 0;
+    const bool each = (size_t)oi_tensor_count(scale) != p->dirs;
+    int32_t *zeros = (int32_t *)(void *)(to + m->zero);
+    float *scales = (float *)(void *)(to + m->scale);
+    oi_bytes_pack(m->k, p->gates, (const uint8_t *)w->data + dir * m->k * p->gates, p->gates, !middle, to + m->panel);
+    for (size_t i = 0; i < p->columns; i++) {
+        const size_t at = each ? dir * p->gates + i : dir;
+        scales[i] = i < p->gates ? ((const float *)scale->data)[at] : 0;
+        zeros[i] = i < p->gates ? byte_at(zero, (int64_t)at) - middle : 0;
+    }
+}
+
+/* W of each direction, R of each, then the biases. */
+static oi_status pack_part(void *arg, size_t i)
+{
+    const pack_job *j = arg;
+    const packing *p = &j->p;
+    const size_t dir = i % p->dirs;
+    uint8_t *to = j->to + dir * p->direction;
+    if (i < p->dirs)
+        pack_matrix(p, &p->w, dir, j->in[0], j->in[2], j->in[3], to);
+    else if (i < 2 * p->dirs)
+        pack_matrix(p, &p->r, dir, j->in[1], j->in[4], j->in[5], to);
+    else {
+        float *sum = (float *)(void *)(to + p->bias);
+        memset(sum, 0, p->columns * sizeof *sum);
+        for (size_t k = 0; j->in[6] && k < p->gates; k++) {
+            const float *b = (const float *)j->in[6]->data + dir * 2 * p->gates + k;
+            sum[k] = b[0] + b[p->gates];
+        }
+    }
+    return ONNX_INFER_OK;
+}
+
+static oi_status eval_pack(oi_eval *e)
+{
+    const oi_tensor *in[7];
+    pack_job j = {.in = in};
+    oi_tensor *out;
+    for (uint32_t i = 0; i < 7; i++)
+        in[i] = oi_eval_in(e, i);
+    OI_TRY(describe(e->attr, &j.p));
+    OI_TRY(oi_eval_out(e, 0, ONNX_INFER_UINT8, 1, &(int64_t){(int64_t)(j.p.dirs * j.p.direction)}, &out));
+    j.to = out->data;
+    return oi_eval_parts(e, 3 * j.p.dirs, out->bytes, pack_part, &j);
+}
+
+/* PackRecurrentBytes(W, R, scale of W, zero point of W, the same of R, B?): W and R as DynamicQuantizeLSTM has them. */
+const oi_op oi_op_oi_PackRecurrentBytes = {
+    .name = "PackRecurrentBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 6, .max_in = 7,
+    .min_out = 1, .max_out = 1, .attrs = attrs, .attr_size = sizeof(bytes_attr), .loose = 1 << 0 | 1 << 1,
+    .infer = infer_pack, .eval = eval_pack,
+};
+
+/* --- the recurrence ------------------------------------------------------------------------------------------------ */
 
 enum { TASK_PRODUCTS = 1 << 20 };
-
-/* W or R of a direction. Arrays have an element for each column of the panels. */
-typedef struct {
-    const uint8_t *panel;
-    const int32_t *zero; /* NULL: zeros */
-    const float *scale;
-} weights;
 
 typedef struct {
     float scale, zero; /* of X */
@@ -83,13 +213,17 @@ typedef struct {
 typedef struct {
     oi_rnn_shape shape;
     const oi_kernels *kernels;
-    weights w[2], r[2];
-    const float *bias[2];          /* of each column; zeros without one */
-    size_t panels, columns;        /* of a direction's gates */
+    packing weights;
+    bool w_zero, r_zero;           /* whether any of the zero points counts */
     size_t chunk, chunks;          /* panels of a task */
     size_t x_at, sums_at, gates_at, state_at; /* in the workspace: X, its rows' sums, its products, states */
     size_t state;                  /* bytes of a direction's state */
 } bytes_state;
+
+static const uint8_t *weights_of(const bytes_state *s, const oi_run *r, int64_t dir)
+{
+    return (const uint8_t *)r->in[1] + (size_t)dir * s->weights.direction;
+}
 
 /* A direction's state. */
 typedef struct {
@@ -98,11 +232,6 @@ typedef struct {
     int32_t *sums;
 } lane;
 
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + OI_ALIGN - 1) / OI_ALIGN * OI_ALIGN;
-}
-
 static lane lane_of(const bytes_state *s, const oi_run *r, int64_t dir)
 {
     const size_t batch = (size_t)s->shape.batch, hidden = (size_t)s->shape.hidden, cells = whole_lines(batch * hidden * sizeof(float));
@@ -110,7 +239,7 @@ static lane lane_of(const bytes_state *s, const oi_run *r, int64_t dir)
     lane l = {.h = (float *)(void *)at};
     l.c = (float *)(void *)(at += cells);
     l.z = (float *)(void *)(at += cells);
-    l.seen = (uint8_t *)(at += batch * s->columns * sizeof(float));
+    l.seen = (uint8_t *)(at += batch * s->weights.columns * sizeof(float));
     l.sums = (int32_t *)(void *)(at + whole_lines(batch * oi_bytes_depth(hidden)));
     return l;
 }
@@ -118,16 +247,17 @@ static lane lane_of(const bytes_state *s, const oi_run *r, int64_t dir)
 static float *gates_of(const bytes_state *s, const oi_run *r, int64_t dir)
 {
     size_t rows = (size_t)(s->shape.seq * s->shape.batch);
-    return (float *)(void *)((char *)r->workspace + s->gates_at) + (size_t)dir * rows * s->columns;
+    return (float *)(void *)((char *)r->workspace + s->gates_at) + (size_t)dir * rows * s->weights.columns;
 }
 
 static void recur(const bytes_state *s, const oi_run *r, int64_t dir)
 {
     const oi_rnn_shape *q = &s->shape;
-    const weights *w = &s->r[dir];
+    const matrix *w = &s->weights.r;
+    const uint8_t *weights = weights_of(s, r, dir);
     const size_t batch = (size_t)q->batch, hidden = (size_t)q->hidden, cells = batch * hidden;
     const lane l = lane_of(s, r, dir);
-    const float *h0 = r->step->nin > 5 ? r->in[5] : NULL, *c0 = r->step->nin > 6 ? r->in[6] : NULL;
+    const float *h0 = r->step->nin > 2 ? r->in[2] : NULL, *c0 = r->step->nin > 3 ? r->in[3] : NULL;
     float *y = r->step->nout > 0 ? r->out[0] : NULL, *yh = r->step->nout > 1 ? r->out[1] : NULL, *yc = r->step->nout > 2 ? r->out[2] : NULL;
     const float *gates = gates_of(s, r, dir);
     memset(l.h, 0, cells * sizeof *l.h);
@@ -141,11 +271,12 @@ static void recur(const bytes_state *s, const oi_run *r, int64_t dir)
         float scale, zero;
         oi_bytes_pack_floats(s->kernels, batch, hidden, l.h, &scale, &zero, l.seen, l.sums);
         const oi_bytes_float_args args = {
-            .m = batch, .k = hidden, .panels = s->panels, .a = l.seen, .a_sums = l.sums, .a_zero = (int32_t)zero, .panel = w->panel,
-            .b_zero = w->zero, .scale = w->scale, .factor = scale, .add = gates + t * batch * s->columns, .ld_add = s->columns,
-            .y = l.z, .ldy = s->columns};
+            .m = batch, .k = hidden, .panels = s->weights.panels, .a = l.seen, .a_sums = l.sums, .a_zero = (int32_t)zero,
+            .panel = weights + w->panel, .b_zero = s->r_zero ? (const int32_t *)(const void *)(weights + w->zero) : NULL,
+            .scale = (const float *)(const void *)(weights + w->scale), .factor = scale, .add = gates + t * batch * s->weights.columns,
+            .ld_add = s->weights.columns, .y = l.z, .ldy = s->weights.columns};
         oi_bytes_multiply_floats(s->kernels, &args);
-        oi_rnn_lstm_gates(s->kernels, batch, hidden, l.z, s->columns, l.h, l.c);
+        oi_rnn_lstm_gates(s->kernels, batch, hidden, l.z, s->weights.columns, l.h, l.c);
         if (y)
             memcpy(y + (int64_t)t * q->y_seq + dir * q->y_dir, l.h, cells * sizeof *l.h);
     }
@@ -171,141 +302,93 @@ static oi_status run(const oi_run *r, uint32_t task)
         recur(s, r, task - r->step->phase_end[1]);
         return ONNX_INFER_OK;
     }
-    const size_t dir = (task - 1) / s->chunks, first = (task - 1) % s->chunks * s->chunk, left = s->panels - first;
+    const size_t dir = (task - 1) / s->chunks, first = (task - 1) % s->chunks * s->chunk, left = s->weights.panels - first;
     const size_t column = first * OI_BYTES_COLUMNS;
-    const weights *w = &s->w[dir];
+    const matrix *w = &s->weights.w;
+    const uint8_t *weights = weights_of(s, r, (int64_t)dir);
     const oi_bytes_float_args args = {
-        .m = rows, .k = (size_t)s->shape.input, .panels = left < s->chunk ? left : s->chunk, .a = x, .a_sums = sums,
-        .a_zero = (int32_t)head->zero, .panel = w->panel + first * oi_bytes_panel_size((size_t)s->shape.input),
-        .b_zero = w->zero ? w->zero + column : NULL, .scale = w->scale + column, .factor = head->scale, .add = s->bias[dir] + column,
-        .y = gates_of(s, r, (int64_t)dir) + column, .ldy = s->columns};
+        .m = rows, .k = w->k, .panels = left < s->chunk ? left : s->chunk, .a = x, .a_sums = sums, .a_zero = (int32_t)head->zero,
+        .panel = weights + w->panel + first * oi_bytes_panel_size(w->k),
+        .b_zero = s->w_zero ? (const int32_t *)(const void *)(weights + w->zero) + column : NULL,
+        .scale = (const float *)(const void *)(weights + w->scale) + column, .factor = head->scale,
+        .add = (const float *)(const void *)(weights + s->weights.bias) + column,
+        .y = gates_of(s, r, (int64_t)dir) + column, .ldy = s->weights.columns};
     oi_bytes_multiply_floats(s->kernels, &args);
     return ONNX_INFER_OK;
 }
 
-/* The next `bytes` of zeroed memory; with *room NULL they are only counted. */
-static void *take(char **room, size_t *taken, size_t bytes)
+static oi_status infer(oi_infer *x)
 {
-    void *at = *room ? *room + *taken : NULL;
-    *taken += whole_lines(bytes);
-    return at;
-}
-
-static void pack(const bytes_state *s, const oi_tensor *const *in, uint32_t at, int64_t dir, char **room, size_t *taken, weights *out)
-{
-    const oi_tensor *w = in[at], *scale = in[at == 1 ? SCALE : SCALE_R], *zero = in[at == 1 ? ZERO : SCALE_R + 1];
-    const size_t k = (size_t)(at == 1 ? s->shape.input : s->shape.hidden), gates = (size_t)(s->shape.gates * s->shape.hidden);
-    const int32_t middle = w->dtype == ONNX_INFER_UINT8 ? 128 : 0;
-    const uint8_t *from = (const uint8_t *)w->data + (size_t)dir * k * gates;
-    uint8_t *panel = take(room, taken, s->panels * oi_bytes_panel_size(k));
-    int32_t *zeros = take(room, taken, s->columns * sizeof *zeros);
-    float *scales = take(room, taken, s->columns * sizeof *scales);
-    bool each = oi_tensor_count(scale) != s->shape.dirs, any = false;
-    if (!*room)
-        return;
-    oi_bytes_pack(k, gates, from, gates, !middle, panel);
-    for (size_t i = 0; i < gates; i++) {
-        const int64_t n = each ? dir * (int64_t)gates + (int64_t)i : dir;
-        scales[i] = ((const float *)scale->data)[n];
-        zeros[i] = byte_at(zero, n) - middle;
-        any = any || zeros[i];
-    }
-    *out = (weights){panel, any ? zeros : NULL, scales};
-}
-
-static void sum_bias(const bytes_state *s, const oi_tensor *bias, int64_t dir, char **room, size_t *taken, const float **out)
-{
-    int64_t gates = s->shape.gates * s->shape.hidden;
-    float *sum = take(room, taken, s->columns * sizeof *sum);
-    for (int64_t i = 0; sum && bias && i < gates; i++) {
-        const float *b = (const float *)bias->data + dir * 2 * gates + i;
-        sum[i] = b[0] + b[gates];
-    }
-    *out = sum;
-}
-
-/* All that runs read beside their inputs. Memory for it is asked for once, so that much of it comes in big pages. */
-static oi_status pack_all(oi_prepare *p, bytes_state *s, const oi_tensor *const *in)
-{
-    char *room = NULL;
-    size_t taken = 0;
-    bool each;
-    OI_TRY(check_weights(&s->shape, in, 1, &each));
-    OI_TRY(check_weights(&s->shape, in, 2, &each));
-    for (int turn = 0; turn < 2; turn++) {
-        for (int64_t dir = 0; dir < s->shape.dirs; dir++) {
-            pack(s, in, 1, dir, &room, &taken, &s->w[dir]);
-            pack(s, in, 2, dir, &room, &taken, &s->r[dir]);
-            sum_bias(s, in[3], dir, &room, &taken, &s->bias[dir]);
-        }
-        if (turn == 0 && !(room = oi_arena_mem(p->arena, taken + OI_ALIGN)))
-            return ONNX_INFER_E_OUT_OF_MEMORY;
-        room += turn == 0 ? (OI_ALIGN - (uintptr_t)room % OI_ALIGN) % OI_ALIGN : 0;
-        taken = 0;
-    }
+    const bytes_attr *a = x->attr;
+    const oi_shape *in = &x->in[0]->shape;
+    OI_FAIL_IF(in->rank != 3, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
+    oi_dim dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
+    oi_dim y[4] = {in->dim[0], dirs, in->dim[1], a->hidden}, h[3] = {dirs, in->dim[1], a->hidden};
+    oi_infer_set(x, 0, ONNX_INFER_FLOAT, 4, y);
+    for (uint32_t i = 1; i < x->nout; i++)
+        oi_infer_set(x, i, ONNX_INFER_FLOAT, 3, h);
     return ONNX_INFER_OK;
 }
 
 static oi_status lay_out(oi_step *step, bytes_state *s)
 {
     const oi_rnn_shape *q = &s->shape;
+    const packing *w = &s->weights;
     const size_t batch = (size_t)q->batch, hidden = (size_t)q->hidden, input = (size_t)q->input;
     size_t rows, x, gates, states, all;
-    s->panels = ((size_t)q->gates * hidden + OI_BYTES_COLUMNS - 1) / OI_BYTES_COLUMNS;
-    s->columns = s->panels * OI_BYTES_COLUMNS;
-    const bool fits = oi_mul_size((size_t)q->seq, batch, &rows) && oi_mul_size(rows, oi_bytes_depth(input), &x) &&
-                      oi_mul_size(rows * sizeof(float), s->columns, &gates) && oi_mul_size(gates, 2, &all) && all < SIZE_MAX / 4 &&
-                      oi_mul_size(batch, s->columns * 8 + 1, &states) && states < SIZE_MAX / 64 && x < SIZE_MAX / 64;
+    const bool fits = oi_mul_size((size_t)q->seq, batch, &rows) && rows < SIZE_MAX / 64 && oi_mul_size(rows, oi_bytes_depth(input), &x) &&
+                      oi_mul_size(rows * sizeof(float), w->columns, &gates) && oi_mul_size(gates, 2, &all) && all < SIZE_MAX / 4 &&
+                      oi_mul_size(batch, w->columns * 8 + 1, &states) && states < SIZE_MAX / 64 && x < SIZE_MAX / 64;
     OI_FAIL_IF(!fits, ONNX_INFER_E_LIMIT, "%lld steps of %lld samples", (long long)q->seq, (long long)q->batch);
     s->x_at = whole_lines(sizeof(header));
     s->sums_at = s->x_at + whole_lines(x);
     s->gates_at = s->sums_at + whole_lines(rows * sizeof(int32_t));
-    s->state_at = s->gates_at + (size_t)q->dirs * gates;
-    s->state = 2 * whole_lines(batch * hidden * sizeof(float)) + batch * s->columns * sizeof(float) +
+    s->state_at = s->gates_at + w->dirs * gates;
+    s->state = 2 * whole_lines(batch * hidden * sizeof(float)) + batch * w->columns * sizeof(float) +
                whole_lines(batch * oi_bytes_depth(hidden)) + whole_lines(batch * sizeof(int32_t));
-    step->workspace = s->state_at + (size_t)q->dirs * s->state;
-    const size_t products = rows * (input > 0 ? input : 1) * OI_BYTES_COLUMNS;
-    s->chunk = products < TASK_PRODUCTS ? TASK_PRODUCTS / products : 1;
-    s->chunk = s->chunk < s->panels ? s->chunk : s->panels;
-    s->chunks = (s->panels + s->chunk - 1) / s->chunk;
+    step->workspace = s->state_at + w->dirs * s->state;
+    const double products = ((double)rows + 1) * (double)input * OI_BYTES_COLUMNS; /* of a panel */
+    s->chunk = products < TASK_PRODUCTS ? (size_t)(TASK_PRODUCTS / products) : 1;
+    s->chunk = s->chunk < w->panels ? s->chunk : w->panels;
+    s->chunks = (w->panels + s->chunk - 1) / s->chunk;
     step->phases = 3;
     step->phase_end[0] = 1;
-    step->phase_end[1] = 1 + (uint32_t)((size_t)q->dirs * s->chunks);
-    step->phase_end[2] = step->phase_end[1] + (uint32_t)q->dirs;
+    step->phase_end[1] = 1 + (uint32_t)(w->dirs * s->chunks);
+    step->phase_end[2] = step->phase_end[1] + (uint32_t)w->dirs;
     step->n_tasks = step->phase_end[2];
     return ONNX_INFER_OK;
+}
+
+/* Whether a zero point of the matrix is not 0, which costs; so do weights that are not there yet. */
+static bool any_zero(const packing *p, const matrix *m, const uint8_t *weights)
+{
+    for (size_t dir = 0; weights && dir < p->dirs; dir++) {
+        const int32_t *zero = (const int32_t *)(const void *)(weights + dir * p->direction + m->zero);
+        for (size_t i = 0; i < p->columns; i++) {
+            if (zero[i])
+                return true;
+        }
+    }
+    return !weights;
 }
 
 static oi_status prepare(oi_prepare *p)
 {
     oi_step *step = p->step;
-    const oi_rnn_attr *a = step->attr;
-    const oi_tensor *in[INPUTS] = {NULL};
-    for (uint32_t i = 0; i < step->nin && i < INPUTS; i++)
-        in[i] = step->in[i].dtype ? &step->in[i] : NULL;
-    for (uint32_t i = 0; i < INPUTS; i++) {
-        const bool fixed = i == 1 || i == 2 || i >= SCALE;
-        const bool bytes = i == 1 || i == 2 || i == ZERO || i == SCALE_R + 1;
-        if (fixed ? !in[i] || !in[i]->data : i == 3 && in[i] && !in[i]->data)
-            return ONNX_INFER_OK;
-        if (in[i] && !bytes && in[i]->dtype != ONNX_INFER_FLOAT)
-            return ONNX_INFER_OK;
-    }
-    if (in[4] || in[7] || a->clip > 0 || a->input_forget)
-        return ONNX_INFER_OK;
+    const bytes_attr *a = step->attr;
     bytes_state *s = oi_arena_mem(p->arena, sizeof *s);
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    const oi_tensor w = oi_rnn_bytes_form(in[1]), r = oi_rnn_bytes_form(in[2]);
-    in[1] = &w;
-    in[2] = &r;
-    OI_TRY(oi_rnn_resolve(step->op, a, in, 8, &s->shape));
-    const oi_rnn_shape *q = &s->shape;
-    if (!oi_rnn_usual(q) || q->seq * q->batch == 0 || q->hidden == 0 || q->input == 0 || q->input > INT32_MAX / 4 || q->hidden > INT32_MAX / 64)
-        return ONNX_INFER_OK;
-    s->kernels = p->target->kernels;
+    OI_TRY(describe(a, &s->weights));
+    oi_rnn_shape *q = &s->shape;
+    *q = (oi_rnn_shape){.kind = OI_RNN_LSTM, .gates = 4, .dirs = (int64_t)s->weights.dirs, .seq = step->in[0].dim[0],
+                        .batch = step->in[0].dim[1], .input = a->input, .hidden = a->hidden, .coarse = true,
+                        .reverse = {a->direction == OI_RNN_REVERSE, true}};
+    oi_rnn_set_strides(q, false);
+    s->kernels = oi_kernels_for((oi_cpu_isa)a->isa);
+    s->w_zero = any_zero(&s->weights, &s->weights.w, step->in[1].data);
+    s->r_zero = any_zero(&s->weights, &s->weights.r, step->in[1].data);
     OI_TRY(lay_out(step, s));
-    OI_TRY(pack_all(p, s, in));
     step->state = s;
     step->run = run;
     step->flops = 2 * (uint64_t)(q->dirs * q->seq * q->batch * q->gates * q->hidden * (q->input + q->hidden));
@@ -313,8 +396,76 @@ static oi_status prepare(oi_prepare *p)
     return ONNX_INFER_OK;
 }
 
+static oi_status eval(oi_eval *e)
+{
+    const bytes_attr *a = e->attr;
+    const oi_tensor *x = oi_eval_in(e, 0);
+    int64_t dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
+    int64_t y[4] = {x->dim[0], dirs, x->dim[1], a->hidden}, h[3] = {dirs, x->dim[1], a->hidden};
+    oi_tensor *out[3] = {NULL};
+    for (uint32_t i = 0; i < e->nout && i < 3; i++) {
+        if (oi_eval_wants(e, i))
+            OI_TRY(oi_eval_out(e, i, ONNX_INFER_FLOAT, i ? 3 : 4, i ? h : y, &out[i]));
+    }
+    return oi_eval_prepared_into(e, (oi_cpu_isa)a->isa, out);
+}
+
+/* RecurrentBytes(X, packed, initial_h?, initial_c?) -> Y?, Y_h?, Y_c? */
+const oi_op oi_op_oi_RecurrentBytes = {
+    .name = "RecurrentBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 2, .max_in = 4,
+    .min_out = 0, .max_out = 3, .attrs = attrs, .attr_size = sizeof(bytes_attr), .infer = infer, .eval = eval, .prepare = prepare,
+};
+
+/* --- lowering ------------------------------------------------------------------------------------------------------ */
+
+static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
+{
+    enum { X, W, R, B, LENGTHS, H, C, PEEPHOLES };
+    oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    const oi_rnn_attr *a = n.attr;
+    oi_tensor described[INPUTS];
+    const oi_tensor *in[INPUTS] = {NULL};
+    for (uint32_t i = 0; i < n.nin && i < INPUTS; i++) {
+        int32_t rank;
+        int64_t dims[OI_MAX_RANK];
+        if (n.in[i] == OI_NONE)
+            continue;
+        const oi_fact *f = oi_graph_fact(g, n.in[i]);
+        const bool bytes = i == W || i == R || i == ZERO || i == SCALE_R + 1, fixed = (i >= W && i <= B) || i >= SCALE;
+        if ((!bytes && f->dtype != ONNX_INFER_FLOAT) || !oi_fact_dims(f, &rank, dims) || (fixed && !f->konst))
+            return ONNX_INFER_OK;
+        OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
+        if (i == W || i == R)
+            described[i] = oi_rnn_bytes_form(&described[i]);
+        in[i] = &described[i];
+    }
+    oi_rnn_shape s;
+    bool each;
+    if (!in[SCALE] || !in[SCALE_R + 1] || in[LENGTHS] || in[PEEPHOLES] || a->clip > 0 || a->input_forget)
+        return ONNX_INFER_OK;
+    OI_TRY(oi_rnn_resolve(n.op, a, in, 8, &s));
+    OI_TRY(check_weights(&s, in, W, &each));
+    OI_TRY(check_weights(&s, in, R, &each));
+    if (!oi_rnn_usual(&s) || s.hidden == 0 || s.input == 0)
+        return ONNX_INFER_OK;
+    bytes_attr *packed = oi_attr_new(g->arena, &oi_op_oi_RecurrentBytes);
+    if (!packed)
+        return ONNX_INFER_E_OUT_OF_MEMORY;
+    *packed = (bytes_attr){.isa = target->isa, .direction = a->direction, .input = s.input, .hidden = s.hidden};
+    const oi_value_id weights[7] = {n.in[W], n.in[R], n.in[SCALE], n.in[ZERO], n.in[SCALE_R], n.in[SCALE_R + 1], n.in[B]};
+    oi_value_id from[4] = {n.in[X], OI_NONE, in[H] ? n.in[H] : OI_NONE, in[C] ? n.in[C] : OI_NONE}, out[3];
+    from[1] = oi_rewrite_node(rw, &oi_op_oi_PackRecurrentBytes, packed, in[B] ? 7 : 6, weights);
+    oi_rewrite_node_multi(rw, &oi_op_oi_RecurrentBytes, packed, in[C] ? 4 : in[H] ? 3 : 2, from, n.nout, out);
+    for (uint32_t i = 0; i < n.nout && !rw->status; i++) {
+        if (n.out[i] != OI_NONE)
+            oi_rewrite_replace(rw, n.out[i], out[i]);
+    }
+    return rw->status;
+}
+
 const oi_op oi_op_ms_DynamicQuantizeLSTM = {
     .name = "DynamicQuantizeLSTM", .domain = "com.microsoft", .since = 1, .newest = 1, .min_in = 3, .max_in = INPUTS, .min_out = 0,
     .max_out = 3, .attrs = oi_rnn_lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .infer = oi_rnn_infer, .eval = oi_rnn_eval,
-    .prepare = prepare,
+    .lower = lower,
 };

@@ -214,6 +214,11 @@ static const rewrite_case rewrites[] = {
      " c = Conv(x, w)\n p = GlobalAveragePool(c)\n s = Conv(p, v)\n t = HardSigmoid(s)\n"
      " m = Mul(t, c)\n d = Conv(m, u, b)\n e = Add(c, d)\n y = Relu(e)\n output y",
      "ReorderToBlocked ConvBlocked PoolBlocked ConvBlocked ConvBlocked ReorderFromBlocked"},
+    /* op_rnn_bytes.c */
+    {"one with weights of bytes",
+     "input x float32 5x2x8\n input h float32 1x2x4\n const w int8 1x8x16 random\n const r int8 1x4x16 random\n const s float32 1 = 0.01\n"
+     " const z int8 1 = 0\n y = DynamicQuantizeLSTM(x, w, r, _, _, h, _, _, s, z, s, z) {hidden_size=4}\n output y",
+     "RecurrentBytes"},
 };
 
 static const leave_case leaves[] = {

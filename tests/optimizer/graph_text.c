@@ -187,6 +187,7 @@ static void read_node(reader *r, char *line)
         *subs++ = 0;
     const oi_op *op = oi_op_find("", equals + 3);
     op = op ? op : oi_op_find("onnx_infer", equals + 3);
+    op = op ? op : oi_op_find("com.microsoft", equals + 3);
     require(op != NULL, equals + 3);
     void *attr;
     require(!oi_attr_parse_text(g->arena, op, close + 1, &attr), "building a graph");

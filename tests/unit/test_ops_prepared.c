@@ -335,7 +335,7 @@ START_TEST(recurrences_of_bytes)
     static const char *const ways[] = {"forward", "reverse", "bidirectional"};
     for (int round = 0; round < 60; round++) {
         int64_t way = below(3), dirs = way == 2 ? 2 : 1, hidden = 1 + below(40), wide = 4 * hidden;
-        int64_t x[] = {1 + below(6), 1 + below(4), 1 + below(50)}, w[] = {dirs, x[2], wide}, r[] = {dirs, hidden, wide};
+        int64_t x[] = {below(7), 1 + below(4), 1 + below(50)}, w[] = {dirs, x[2], wide}, r[] = {dirs, hidden, wide};
         int64_t bias[] = {dirs, 2 * wide}, state[] = {dirs, x[1], hidden}, scales[] = {dirs, wide};
         const oi_dtype type = below(2) ? ONNX_INFER_INT8 : ONNX_INFER_UINT8;
         const int32_t rank = 1 + (int32_t)below(2);
@@ -357,7 +357,7 @@ START_TEST(recurrences_of_bytes)
             if (type == ONNX_INFER_INT8 && below(2))
                 memset(in.t[i + 1].data, 0, in.t[i + 1].bytes);
         }
-        compare("DynamicQuantizeLSTM", attrs, &in, 3, 1e-4, 4e-3);
+        compare_lowered("DynamicQuantizeLSTM", attrs, &in, 1 << 0 | 1 << 5 | 1 << 6, 3, 1e-4, 4e-3);
         eval_clear(&in);
         int64_t dims[OI_MAX_RANK];
         in.n = 1;
