@@ -54,6 +54,7 @@ static const oi_rule declutter_rules[] = {
     {"blocks of pixels", "Reshape", oi_rule_space, OI_EXACT},
     {"depth to space behind", NULL, oi_rule_depth_behind, OI_EXACT},
     {"views", NULL, oi_rule_views, OI_EXACT},
+    {"views behind", NULL, oi_rule_views_behind, OI_EXACT},
     {"casts", "Cast", oi_rule_casts, OI_EXACT},
     {"expanded operand", NULL, oi_rule_expanded, OI_EXACT},
     {"pads", "Pad", oi_rule_pads, OI_EXACT},

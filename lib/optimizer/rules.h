@@ -14,6 +14,7 @@ oi_status oi_rule_constant_right(oi_rewrite *rw, oi_node_id id); /* Mul(c, x) ->
 oi_status oi_rule_transposes(oi_rewrite *rw, oi_node_id id);     /* Transpose(Transpose(x)) -> Transpose(x) */
 oi_status oi_rule_flat_transpose(oi_rewrite *rw, oi_node_id id); /* Transpose that moves only axes of size 1 -> Reshape */
 oi_status oi_rule_views(oi_rewrite *rw, oi_node_id id);          /* Reshape(Squeeze(x)) -> Reshape(x) */
+oi_status oi_rule_views_behind(oi_rewrite *rw, oi_node_id id);   /* Add(Reshape(x), Reshape(y)) -> Reshape(Add(x, y)) */
 oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id);          /* Cast(Cast(x)) -> Cast(x) where the first loses nothing */
 
 /* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Mul, Div, Add and Sub */

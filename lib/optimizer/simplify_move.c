@@ -1,4 +1,7 @@
-/* Chains of operators that only move or relabel elements. */
+/* Chains of operators that only move or relabel elements, and views that travel with the data where that makes chains shorter:
+ *
+ *   Add(Reshape(x), Reshape(y))  -> Reshape(Add(x, y))     any elementwise operator; also of one, and scalars, where only views
+ *   Reshape(Tanh(Squeeze(x)))    -> Reshape(Tanh(x))       use the result. Views that something else needs stay. */
 #include "optimizer/match.h"
 #include "optimizer/rules.h"
 
@@ -93,6 +96,49 @@ oi_status oi_rule_views(oi_rewrite *rw, oi_node_id id)
         return ONNX_INFER_OK;
     const oi_node *first = &rw->g->node[rw->g->value[n.in[0]].def];
     return is_view(first) ? replace_by_reshape(rw, first->in[0], n.out[0]) : ONNX_INFER_OK;
+}
+
+static bool only_views_use(const oi_graph *g, oi_value_id v)
+{
+    const oi_value *value = &g->value[v];
+    for (uint32_t i = 0; i < value->nuse; i++) {
+        if (value->use[i].slot != 0 || !is_view(&g->node[value->use[i].node]))
+            return false;
+    }
+    return value->nuse > 0 && !value->is_output;
+}
+
+/* What v is a view of, which nothing else needs; OI_NONE: it is none. */
+static oi_value_id viewed(const oi_graph *g, oi_value_id v)
+{
+    const oi_node *n = oi_match_single_use(g, v) && g->value[v].def != OI_NONE ? &g->node[g->value[v].def] : NULL;
+    return n && is_view(n) && !oi_graph_fact(g, n->in[0])->konst && oi_graph_fact(g, n->in[0])->shape.rank > 0 ? n->in[0] : OI_NONE;
+}
+
+oi_status oi_rule_views_behind(oi_rewrite *rw, oi_node_id id)
+{
+    enum { MOST = 4 };
+    const oi_graph *g = rw->g;
+    const oi_node n = g->node[id];
+    oi_value_id in[MOST], first = OI_NONE;
+    int views = 0;
+    if (!(n.op->flags & OI_OP_ELEMENTWISE) || n.op->domain[0] || n.nout != 1 || n.nin < 1 || n.nin > MOST)
+        return ONNX_INFER_OK;
+    for (uint32_t i = 0; i < n.nin; i++) {
+        const oi_fact *f = oi_graph_fact(g, n.in[i]);
+        in[i] = n.in[i];
+        if (!f || (f->konst && f->shape.rank <= 1 && oi_tensor_count(f->konst) == 1))
+            continue; /* left out, or one number for all */
+        in[i] = viewed(g, n.in[i]);
+        if (in[i] == OI_NONE || !oi_shape_equal(&f->shape, &oi_graph_fact(g, n.out[0])->shape) ||
+            (first != OI_NONE && !oi_shape_equal(&oi_graph_fact(g, in[i])->shape, &oi_graph_fact(g, first)->shape)))
+            return ONNX_INFER_OK;
+        first = first == OI_NONE ? in[i] : first;
+        views++;
+    }
+    if (!views || views + only_views_use(g, n.out[0]) < 2)
+        return ONNX_INFER_OK;
+    return replace_by_reshape(rw, oi_rewrite_node(rw, n.op, n.attr, n.nin, in), n.out[0]);
 }
 
 /* Every number of type `from` is one of `to`. */

@@ -1,4 +1,4 @@
-/* Transposes and operators that have axes. */
+/* Transposes and operators that have axes; views and elementwise operators. */
 #include "cases.h"
 
 static const rewrite_case rewrites[] = {
@@ -37,9 +37,21 @@ static const rewrite_case rewrites[] = {
      "u = Transpose(s) {perm=[0,1,3,2]}\n y = Softmax(u)\n output y", "Exp Unsqueeze Softmax"},
     {"an axis less", "input x float32 2x1x4\n const a int64 1 = 0\n r = Exp(x)\n t = Transpose(r) {perm=[1,2,0]}\n s = Squeeze(t, a)\n"
      "u = Transpose(s) {perm=[1,0]}\n y = Softmax(u)\n output y", "Exp Squeeze Softmax"},
+    {"views behind an elementwise operator and into the next",
+     "input x float32 2x3x4\n const s int64 2 = 6 4\n const t int64 2 = 2 12\n a = Reshape(x, s)\n b = Tanh(a)\n c = Reshape(b, t)\n y = Softmax(c)\n output y",
+     "Tanh Reshape Softmax"},
+    {"there and back", "input x float32 2x1x4\n const a int64 1 = 1\n const k float32 1 = 3\n b = Squeeze(x, a)\n c = Mul(b, k)\n d = Unsqueeze(c, a)\n"
+     "y = Softmax(d)\n output y", "Mul Softmax"},
+    {"of both operands", "input x float32 Nx3x4\n input z float32 Nx3x4\n const s int64 2 = -1 12\n a = Reshape(x, s)\n b = Reshape(z, s)\n c = Add(a, b)\n"
+     "y = Softmax(c)\n output y", "Add Reshape Softmax"},
 };
 
 static const leave_case leaves[] = {
+    {"views behind", "a view with nothing to meet",
+     "input x float32 2x3x4\n const s int64 2 = 6 4\n a = Reshape(x, s)\n b = Tanh(a)\n y = Softmax(b)\n output y", "Reshape Tanh Softmax"},
+    {"views behind", "views of other shapes",
+     "input x float32 2x3x4\n input z float32 2x12\n const s int64 2 = 6 4\n a = Reshape(x, s)\n b = Reshape(z, s)\n c = Add(a, b)\n y = Softmax(c)\n"
+     "output y", "Reshape Reshape Add Softmax"},
     {"transpose behind a sum", "a transpose that something else needs",
      "input x float32 2x3x4\n const a int64 1 = 0\n t = Transpose(x) {perm=[2,0,1]}\n r = ReduceMean(t, a)\n y = Sub(t, r)\n output y",
      "Transpose ReduceMean Sub"},
