@@ -29,5 +29,7 @@ core_sources += lib/runtime/new_file.c
 core_sources += lib/runtime/new_file.h
 core_sources += lib/runtime/plan_file.c
 core_sources += lib/runtime/plan_file.h
+core_sources += lib/runtime/seen_file.c
+core_sources += lib/runtime/seen_file.h
 core_sources += lib/runtime/specialize.c
 core_sources += lib/runtime/state.h

@@ -52,7 +52,7 @@ oi_status oi_new_file_finish(oi_new_file *f, oi_status status)
 {
     if (f->file) {
         bool bad = fflush(f->file) != 0;
-        bad = fsync(fileno(f->file)) != 0 || bad;
+        bad = (!f->hasty && fsync(fileno(f->file)) != 0) || bad;
         bad = fclose(f->file) != 0 || bad;
         if (bad && status == ONNX_INFER_OK)
             status = oi_fail(ONNX_INFER_E_IO, "%s: cannot be written: %s", f->path, strerror(errno));

@@ -9,6 +9,7 @@
 typedef struct {
     char *path, *temporary;
     FILE *file; /* NULL: not open */
+    bool hasty; /* set after opening: not synced; what is read after a crash may be nothing */
 } oi_new_file;
 
 /* For PATH + ending. Writers of the same file do not meet: the last to finish wins. */

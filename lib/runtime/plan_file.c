@@ -4,6 +4,7 @@
 
 #include "base/build.h"
 #include "runtime/new_file.h"
+#include "runtime/seen_file.h"
 
 #include <string.h>
 
@@ -75,17 +76,28 @@ static oi_hash join(const oi_hash *part, size_t n)
     return oi_hash_bytes(part, n * sizeof *part);
 }
 
-static void find_model(onnx_infer_model *m, const onnx_infer_options *o, const oi_source *source, const oi_bytes *bytes)
+/* The hash of the model's file: as it was noted, or by reading it. */
+static oi_status hash_model(onnx_infer_model *m, const onnx_infer_options *o, const oi_source *source, const oi_bytes *bytes)
 {
     enum { WORTH_THREADS = 4 << 20 };
-    if (!o->pool && o->threads != 1 && bytes->size >= WORTH_THREADS &&
-        oi_pool_create(&m->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &m->pool))
-        return;
-    oi_pool *pool = o->pool ? o->pool : m->pool;
+    oi_seen seen;
+    const bool known = oi_seen_identify(source, &seen);
+    if (known && oi_seen_find(&m->alloc, o->cache_dir, &seen, &m->content))
+        return ONNX_INFER_OK;
+    if (!o->pool && o->threads != 1 && bytes->size >= WORTH_THREADS)
+        OI_TRY(oi_pool_create(&m->alloc, o->threads ? (size_t)o->threads : oi_cpu_default_threads(), OI_POOL_SPIN_NS, &m->pool));
     oi_hash hash;
-    if (oi_source_hash(source, bytes, pool, &hash))
-        return;
+    OI_TRY(oi_source_hash(source, bytes, o->pool ? o->pool : m->pool, &hash));
     m->content = join(&hash, 1);
+    if (known)
+        oi_seen_note(&m->alloc, o->cache_dir, &seen, m->content);
+    return ONNX_INFER_OK;
+}
+
+static void find_model(onnx_infer_model *m, const onnx_infer_options *o, const oi_source *source, const oi_bytes *bytes)
+{
+    if (hash_model(m, o, source, bytes))
+        return;
     m->has_content = true;
     oi_hash key = cache_key(m, oi_session_isa(o));
     char *path = cache_path(&m->alloc, o->cache_dir, key);
@@ -97,7 +109,7 @@ static void find_model(onnx_infer_model *m, const onnx_infer_options *o, const o
     m->looked = true;
     oi_free_mem(&m->alloc, path);
     const oi_graph_cache c = {&m->alloc, &m->log, m->store, bytes, 1};
-    m->file = oi_graph_cache_find_model(&c, id_of("model"), pool);
+    m->file = oi_graph_cache_find_model(&c, id_of("model"), o->pool ? o->pool : m->pool);
 }
 
 void oi_plan_file_find_model(onnx_infer_model *m, const onnx_infer_options *o, const oi_source *source, const oi_bytes *bytes)
