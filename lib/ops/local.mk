@@ -106,6 +106,7 @@ core_sources += lib/ops/op_rnn.c
 core_sources += lib/ops/op_rnn.h
 core_sources += lib/ops/tmpl/rnn.inc
 core_sources += lib/ops/op_rnn_bytes.c
+core_sources += lib/ops/op_rnn_lowered.c lib/ops/op_rnn_lowered.h
 core_sources += lib/ops/op_rnn_packed.c
 core_sources += lib/ops/op_scatter.c
 core_sources += lib/ops/op_softmax.c

@@ -41,8 +41,6 @@ typedef struct {
 oi_status oi_rnn_resolve(const oi_op *op, const oi_rnn_attr *a, const oi_tensor *const *in, uint32_t nin, oi_rnn_shape *s);
 /* Strides from the sizes; batch_first: layout 1. */
 void oi_rnn_set_strides(oi_rnn_shape *s, bool batch_first);
-/* Whether the activations are those that fast paths are for: sigmoid and tanh where the standard has them. */
-bool oi_rnn_usual(const oi_rnn_shape *s);
 /* A step of an LSTM: z has the products of `batch` rows, ldz apart, of gates i, o, f, c; it is used up. h, c: dense. */
 void oi_rnn_lstm_gates(const oi_kernels *kernels, size_t batch, size_t hidden, float *z, size_t ldz, float *h, float *c);
 

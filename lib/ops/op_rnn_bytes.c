@@ -2,9 +2,7 @@
  * are packed by an operator of their own, once for all shapes. */
 #include "base/checked.h"
 #include "kernels/bytes.h"
-#include "ops/eval_prepared.h"
-#include "ops/op_rnn.h"
-#include "ops/rewrite.h"
+#include "ops/op_rnn_lowered.h"
 #include "ops/target.h"
 
 #include <string.h>
@@ -70,20 +68,6 @@ oi_status oi_rnn_bytes_widen(oi_eval *e, const oi_rnn_shape *s, const oi_tensor 
 
 /* --- packing ------------------------------------------------------------------------------------------------------- */
 
-/* Of both operators. */
-typedef struct {
-    int64_t isa, direction, input, hidden;
-} bytes_attr;
-
-#define OFFSET(field) ((uint16_t)offsetof(bytes_attr, field))
-static const oi_attr_spec attrs[] = {
-    {.name = "isa", .type = OI_ATTR_INT, .offset = OFFSET(isa), .flags = OI_ATTR_REQUIRED},
-    {.name = "direction", .type = OI_ATTR_ENUM, .offset = OFFSET(direction), .s = "forward|reverse|bidirectional"},
-    {.name = "input", .type = OI_ATTR_INT, .offset = OFFSET(input), .flags = OI_ATTR_REQUIRED},
-    {.name = "hidden", .type = OI_ATTR_INT, .offset = OFFSET(hidden), .flags = OI_ATTR_REQUIRED},
-    {0},
-};
-
 /* W or R of a direction, in bytes from its beginning. Panels; then for each of their columns a zero point (int32) less what was
  * taken from the numbers, and a scale. */
 typedef struct {
@@ -116,7 +100,7 @@ static bool place_matrix(packing *p, int64_t k, matrix *m)
            place(&p->direction, p->columns, sizeof(int32_t), &m->zero) && place(&p->direction, p->columns, sizeof(float), &m->scale);
 }
 
-static oi_status describe(const bytes_attr *a, packing *p)
+static oi_status describe(const oi_rnn_lowered_attr *a, packing *p)
 {
     size_t total;
     *p = (packing){.dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1};
@@ -198,7 +182,7 @@ static oi_status eval_pack(oi_eval *e)
 /* PackRecurrentBytes(W, R, scale of W, zero point of W, the same of R, B?): W and R as DynamicQuantizeLSTM has them. */
 const oi_op oi_op_oi_PackRecurrentBytes = {
     .name = "PackRecurrentBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 6, .max_in = 7,
-    .min_out = 1, .max_out = 1, .attrs = attrs, .attr_size = sizeof(bytes_attr), .loose = 1 << 0 | 1 << 1,
+    .min_out = 1, .max_out = 1, .attrs = oi_rnn_lowered_attrs, .attr_size = sizeof(oi_rnn_lowered_attr), .loose = 1 << 0 | 1 << 1,
     .infer = infer_pack, .eval = eval_pack,
 };
 
@@ -317,19 +301,6 @@ static oi_status run(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
-static oi_status infer(oi_infer *x)
-{
-    const bytes_attr *a = x->attr;
-    const oi_shape *in = &x->in[0]->shape;
-    OI_FAIL_IF(in->rank != 3, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
-    oi_dim dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
-    oi_dim y[4] = {in->dim[0], dirs, in->dim[1], a->hidden}, h[3] = {dirs, in->dim[1], a->hidden};
-    oi_infer_set(x, 0, ONNX_INFER_FLOAT, 4, y);
-    for (uint32_t i = 1; i < x->nout; i++)
-        oi_infer_set(x, i, ONNX_INFER_FLOAT, 3, h);
-    return ONNX_INFER_OK;
-}
-
 static oi_status lay_out(oi_step *step, bytes_state *s)
 {
     const oi_rnn_shape *q = &s->shape;
@@ -375,16 +346,14 @@ static bool any_zero(const packing *p, const matrix *m, const uint8_t *weights)
 static oi_status prepare(oi_prepare *p)
 {
     oi_step *step = p->step;
-    const bytes_attr *a = step->attr;
+    const oi_rnn_lowered_attr *a = step->attr;
     bytes_state *s = oi_arena_mem(p->arena, sizeof *s);
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     OI_TRY(describe(a, &s->weights));
     oi_rnn_shape *q = &s->shape;
-    *q = (oi_rnn_shape){.kind = OI_RNN_LSTM, .gates = 4, .dirs = (int64_t)s->weights.dirs, .seq = step->in[0].dim[0],
-                        .batch = step->in[0].dim[1], .input = a->input, .hidden = a->hidden, .coarse = true,
-                        .reverse = {a->direction == OI_RNN_REVERSE, true}};
-    oi_rnn_set_strides(q, false);
+    oi_rnn_lowered_shape(a, &step->in[0], q);
+    q->coarse = true;
     s->kernels = oi_kernels_for((oi_cpu_isa)a->isa);
     s->w_zero = any_zero(&s->weights, &s->weights.w, step->in[1].data);
     s->r_zero = any_zero(&s->weights, &s->weights.r, step->in[1].data);
@@ -396,31 +365,16 @@ static oi_status prepare(oi_prepare *p)
     return ONNX_INFER_OK;
 }
 
-static oi_status eval(oi_eval *e)
-{
-    const bytes_attr *a = e->attr;
-    const oi_tensor *x = oi_eval_in(e, 0);
-    int64_t dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
-    int64_t y[4] = {x->dim[0], dirs, x->dim[1], a->hidden}, h[3] = {dirs, x->dim[1], a->hidden};
-    oi_tensor *out[3] = {NULL};
-    for (uint32_t i = 0; i < e->nout && i < 3; i++) {
-        if (oi_eval_wants(e, i))
-            OI_TRY(oi_eval_out(e, i, ONNX_INFER_FLOAT, i ? 3 : 4, i ? h : y, &out[i]));
-    }
-    return oi_eval_prepared_into(e, (oi_cpu_isa)a->isa, out);
-}
-
-/* RecurrentBytes(X, packed, initial_h?, initial_c?) -> Y?, Y_h?, Y_c? */
 const oi_op oi_op_oi_RecurrentBytes = {
     .name = "RecurrentBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 2, .max_in = 4,
-    .min_out = 0, .max_out = 3, .attrs = attrs, .attr_size = sizeof(bytes_attr), .infer = infer, .eval = eval, .prepare = prepare,
+    .min_out = 0, .max_out = 3, .attrs = oi_rnn_lowered_attrs, .attr_size = sizeof(oi_rnn_lowered_attr), .infer = oi_rnn_lowered_infer, .eval = oi_rnn_lowered_eval,
+    .prepare = prepare,
 };
 
 /* --- lowering ------------------------------------------------------------------------------------------------------ */
 
 static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
-    enum { X, W, R, B, LENGTHS, H, C, PEEPHOLES };
     oi_graph *g = rw->g;
     const oi_node n = g->node[id];
     const oi_rnn_attr *a = n.attr;
@@ -432,36 +386,25 @@ static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
         if (n.in[i] == OI_NONE)
             continue;
         const oi_fact *f = oi_graph_fact(g, n.in[i]);
-        const bool bytes = i == W || i == R || i == ZERO || i == SCALE_R + 1, fixed = (i >= W && i <= B) || i >= SCALE;
+        const bool bytes = i == OI_RNN_W || i == OI_RNN_R || i == ZERO || i == SCALE_R + 1, fixed = (i >= OI_RNN_W && i <= OI_RNN_B) || i >= SCALE;
         if ((!bytes && f->dtype != ONNX_INFER_FLOAT) || !oi_fact_dims(f, &rank, dims) || (fixed && !f->konst))
             return ONNX_INFER_OK;
         OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
-        if (i == W || i == R)
+        if (i == OI_RNN_W || i == OI_RNN_R)
             described[i] = oi_rnn_bytes_form(&described[i]);
         in[i] = &described[i];
     }
     oi_rnn_shape s;
     bool each;
-    if (!in[SCALE] || !in[SCALE_R + 1] || in[LENGTHS] || in[PEEPHOLES] || a->clip > 0 || a->input_forget)
+    if (!in[SCALE] || !in[SCALE_R + 1])
         return ONNX_INFER_OK;
     OI_TRY(oi_rnn_resolve(n.op, a, in, 8, &s));
-    OI_TRY(check_weights(&s, in, W, &each));
-    OI_TRY(check_weights(&s, in, R, &each));
-    if (!oi_rnn_usual(&s) || s.hidden == 0 || s.input == 0)
+    OI_TRY(check_weights(&s, in, OI_RNN_W, &each));
+    OI_TRY(check_weights(&s, in, OI_RNN_R, &each));
+    if (!oi_rnn_lowers(a, &s, in))
         return ONNX_INFER_OK;
-    bytes_attr *packed = oi_attr_new(g->arena, &oi_op_oi_RecurrentBytes);
-    if (!packed)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    *packed = (bytes_attr){.isa = target->isa, .direction = a->direction, .input = s.input, .hidden = s.hidden};
-    const oi_value_id weights[7] = {n.in[W], n.in[R], n.in[SCALE], n.in[ZERO], n.in[SCALE_R], n.in[SCALE_R + 1], n.in[B]};
-    oi_value_id from[4] = {n.in[X], OI_NONE, in[H] ? n.in[H] : OI_NONE, in[C] ? n.in[C] : OI_NONE}, out[3];
-    from[1] = oi_rewrite_node(rw, &oi_op_oi_PackRecurrentBytes, packed, in[B] ? 7 : 6, weights);
-    oi_rewrite_node_multi(rw, &oi_op_oi_RecurrentBytes, packed, in[C] ? 4 : in[H] ? 3 : 2, from, n.nout, out);
-    for (uint32_t i = 0; i < n.nout && !rw->status; i++) {
-        if (n.out[i] != OI_NONE)
-            oi_rewrite_replace(rw, n.out[i], out[i]);
-    }
-    return rw->status;
+    const oi_value_id weights[7] = {n.in[OI_RNN_W], n.in[OI_RNN_R], n.in[SCALE], n.in[ZERO], n.in[SCALE_R], n.in[SCALE_R + 1], n.in[OI_RNN_B]};
+    return oi_rnn_replace(rw, id, target, &s, &oi_op_oi_RecurrentBytes, &oi_op_oi_PackRecurrentBytes, in[OI_RNN_B] ? 7 : 6, weights);
 }
 
 const oi_op oi_op_ms_DynamicQuantizeLSTM = {

@@ -2,28 +2,10 @@
  * step the recurrent product with the gates after it. The weights are packed by an operator of their own, once for all shapes. */
 #include "base/checked.h"
 #include "kernels/gemm.h"
-#include "ops/eval_prepared.h"
-#include "ops/op_rnn.h"
-#include "ops/rewrite.h"
+#include "ops/op_rnn_lowered.h"
 #include "ops/target.h"
 
 #include <string.h>
-
-/* Of both operators. */
-typedef struct {
-    int64_t isa, kind, direction, input, hidden, linear_before_reset;
-} packed_attr;
-
-#define OFFSET(field) ((uint16_t)offsetof(packed_attr, field))
-static const oi_attr_spec attrs[] = {
-    {.name = "isa", .type = OI_ATTR_INT, .offset = OFFSET(isa), .flags = OI_ATTR_REQUIRED},
-    {.name = "kind", .type = OI_ATTR_ENUM, .offset = OFFSET(kind), .s = "rnn|gru|lstm"},
-    {.name = "direction", .type = OI_ATTR_ENUM, .offset = OFFSET(direction), .s = "forward|reverse|bidirectional"},
-    {.name = "input", .type = OI_ATTR_INT, .offset = OFFSET(input), .flags = OI_ATTR_REQUIRED},
-    {.name = "hidden", .type = OI_ATTR_INT, .offset = OFFSET(hidden), .flags = OI_ATTR_REQUIRED},
-    {.name = "linear_before_reset", .type = OI_ATTR_INT, .offset = OFFSET(linear_before_reset)},
-    {0},
-};
 
 /* --- packing ------------------------------------------------------------------------------------------------------- */
 
@@ -50,7 +32,7 @@ static bool place_matrix(packing *p, size_t k, size_t n, size_t *at)
     return (floats || !n) && place(&p->direction, floats, at);
 }
 
-static oi_status describe(const packed_attr *a, packing *p)
+static oi_status describe(const oi_rnn_lowered_attr *a, packing *p)
 {
     static const size_t gates[] = {[OI_RNN_PLAIN] = 1, [OI_RNN_GRU] = 3, [OI_RNN_LSTM] = 4};
     size_t total, bytes;
@@ -137,7 +119,7 @@ static oi_status eval_pack(oi_eval *e)
 
 const oi_op oi_op_oi_PackRecurrent = {
     .name = "PackRecurrent", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
-    .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .loose = 3, .attrs = attrs, .attr_size = sizeof(packed_attr),
+    .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .loose = 3, .attrs = oi_rnn_lowered_attrs, .attr_size = sizeof(oi_rnn_lowered_attr),
     .infer = infer_pack, .eval = eval_pack,
 };
 
@@ -286,36 +268,17 @@ static oi_status run(const oi_run *r, uint32_t task)
     return ONNX_INFER_OK;
 }
 
-static oi_status infer(oi_infer *x)
-{
-    const packed_attr *a = x->attr;
-    const oi_shape *in = &x->in[0]->shape;
-    OI_FAIL_IF(in->rank != 3, ONNX_INFER_E_INTERNAL, "input 0 has rank %d", in->rank);
-    oi_dim dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
-    oi_dim y[4] = {in->dim[0], dirs, in->dim[1], a->hidden}, h[3] = {dirs, in->dim[1], a->hidden};
-    oi_infer_set(x, 0, ONNX_INFER_FLOAT, 4, y);
-    for (uint32_t i = 1; i < x->nout; i++)
-        oi_infer_set(x, i, ONNX_INFER_FLOAT, 3, h);
-    return ONNX_INFER_OK;
-}
-
 static oi_status prepare(oi_prepare *p)
 {
     oi_step *step = p->step;
-    const packed_attr *a = step->attr;
+    const oi_rnn_lowered_attr *a = step->attr;
     rnn_state *s = oi_arena_mem(p->arena, sizeof *s);
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
     packing *w = &s->weights;
     OI_TRY(describe(a, w));
     oi_rnn_shape *q = &s->shape;
-    q->kind = (oi_rnn_kind)a->kind;
-    q->reverse[0] = a->direction == OI_RNN_REVERSE;
-    q->reverse[1] = true;
-    q->gates = (int64_t)(w->rows / w->hidden);
-    q->dirs = (int64_t)w->dirs, q->input = a->input, q->hidden = a->hidden;
-    q->seq = step->in[0].dim[0], q->batch = step->in[0].dim[1];
-    oi_rnn_set_strides(q, false);
+    oi_rnn_lowered_shape(a, &step->in[0], q);
     s->linear_before_reset = a->linear_before_reset != 0;
     int64_t rows = (int64_t)w->rows, projected_floats, total;
     bool small = oi_mul_i64(q->seq * q->batch, rows, &projected_floats) &&
@@ -341,47 +304,17 @@ static oi_status prepare(oi_prepare *p)
     return ONNX_INFER_OK;
 }
 
-static oi_status eval(oi_eval *e)
-{
-    const packed_attr *a = e->attr;
-    const oi_tensor *x = oi_eval_in(e, 0);
-    int64_t dirs = a->direction == OI_RNN_BIDIRECTIONAL ? 2 : 1;
-    int64_t y[4] = {x->dim[0], dirs, x->dim[1], a->hidden}, h[3] = {dirs, x->dim[1], a->hidden};
-    oi_tensor *out[3] = {NULL};
-    for (uint32_t i = 0; i < e->nout && i < 3; i++) {
-        if (oi_eval_wants(e, i))
-            OI_TRY(oi_eval_out(e, i, ONNX_INFER_FLOAT, i ? 3 : 4, i ? h : y, &out[i]));
-    }
-    return oi_eval_prepared_into(e, (oi_cpu_isa)a->isa, out);
-}
-
-/* RecurrentPacked(X, packed, initial_h?, initial_c?) -> Y?, Y_h?, Y_c? */
 const oi_op oi_op_oi_RecurrentPacked = {
     .name = "RecurrentPacked", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY,
-    .min_in = 2, .max_in = 4, .min_out = 0, .max_out = 3, .attrs = attrs, .attr_size = sizeof(packed_attr),
-    .infer = infer, .eval = eval, .prepare = prepare,
+    .min_in = 2, .max_in = 4, .min_out = 0, .max_out = 3, .attrs = oi_rnn_lowered_attrs, .attr_size = sizeof(oi_rnn_lowered_attr),
+    .infer = oi_rnn_lowered_infer, .eval = oi_rnn_lowered_eval, .prepare = prepare,
 };
 
 /* --- lowering ------------------------------------------------------------------------------------------------------ */
 
-bool oi_rnn_usual(const oi_rnn_shape *s)
-{
-    static const oi_rnn_function want[][3] = {
-        [OI_RNN_PLAIN] = {OI_RNN_TANH}, [OI_RNN_GRU] = {OI_RNN_SIGMOID, OI_RNN_TANH},
-        [OI_RNN_LSTM] = {OI_RNN_SIGMOID, OI_RNN_TANH, OI_RNN_TANH}};
-    for (int64_t d = 0; d < s->dirs; d++) {
-        for (uint32_t i = 0; i <= (uint32_t)s->kind; i++) {
-            if (s->act[d][i].f != want[s->kind][i])
-                return false;
-        }
-    }
-    return true;
-}
-
-enum { X, W, R, B, LENGTHS, H, C, PEEPHOLES, INPUTS };
-
 oi_status oi_rnn_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
+    enum { INPUTS = 8 };
     oi_graph *g = rw->g;
     const oi_node n = g->node[id];
     const oi_rnn_attr *a = n.attr;
@@ -393,28 +326,14 @@ oi_status oi_rnn_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
         if (n.in[i] == OI_NONE)
             continue;
         const oi_fact *f = oi_graph_fact(g, n.in[i]);
-        if (f->dtype != ONNX_INFER_FLOAT || !oi_fact_dims(f, &rank, dims) || (i >= W && i <= B && !f->konst))
+        if (f->dtype != ONNX_INFER_FLOAT || !oi_fact_dims(f, &rank, dims) || (i >= OI_RNN_W && i <= OI_RNN_B && !f->konst))
             return ONNX_INFER_OK;
         OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
         in[i] = &described[i];
     }
     oi_rnn_shape s;
-    if (in[LENGTHS] || in[PEEPHOLES] || a->layout || a->clip > 0 || a->input_forget)
-        return ONNX_INFER_OK;
     OI_TRY(oi_rnn_resolve(n.op, a, in, INPUTS, &s));
-    if (!oi_rnn_usual(&s) || s.hidden == 0 || s.input == 0)
+    if (!oi_rnn_lowers(a, &s, in))
         return ONNX_INFER_OK;
-    packed_attr *packed = oi_attr_new(g->arena, &oi_op_oi_RecurrentPacked);
-    if (!packed)
-        return ONNX_INFER_E_OUT_OF_MEMORY;
-    *packed = (packed_attr){.isa = target->isa, .kind = s.kind, .direction = a->direction, .input = s.input, .hidden = s.hidden,
-                            .linear_before_reset = a->linear_before_reset != 0};
-    oi_value_id weights = oi_rewrite_node(rw, &oi_op_oi_PackRecurrent, packed, in[B] ? 3 : 2, &n.in[W]);
-    oi_value_id from[4] = {n.in[X], weights, in[H] ? n.in[H] : OI_NONE, in[C] ? n.in[C] : OI_NONE}, out[3];
-    oi_rewrite_node_multi(rw, &oi_op_oi_RecurrentPacked, packed, in[C] ? 4 : in[H] ? 3 : 2, from, n.nout, out);
-    for (uint32_t i = 0; i < n.nout && !rw->status; i++) {
-        if (n.out[i] != OI_NONE)
-            oi_rewrite_replace(rw, n.out[i], out[i]);
-    }
-    return rw->status;
+    return oi_rnn_replace(rw, id, target, &s, &oi_op_oi_RecurrentPacked, &oi_op_oi_PackRecurrent, in[OI_RNN_B] ? 3 : 2, &n.in[OI_RNN_W]);
 }
