@@ -340,15 +340,16 @@ typedef struct oi_byte_depthwise_args {
 } oi_byte_depthwise_args;
 typedef void oi_byte_depthwise_fn(const oi_byte_depthwise_args *args);
 
-/* y[i] from (a[i] - zero) * scale as the sum before a residual, and r[i] as the residual; y may be a or r. */
-typedef struct oi_byte_add_args {
+/* y[i] from (a[i] - zero) * scale as the sum before a residual, and r[i] as the residual; they are added, or multiplied. y may
+ * be a or r. */
+typedef struct oi_byte_binary_args {
     size_t n;
     const uint8_t *a, *r;
     uint8_t *y;
-    bool a_signed;
+    bool a_signed, product;
     const oi_byte_scaling *scaling; /* low and high are not used */
-} oi_byte_add_args;
-typedef void oi_byte_add_fn(const oi_byte_add_args *args);
+} oi_byte_binary_args;
+typedef void oi_byte_binary_fn(const oi_byte_binary_args *args);
 
 enum { OI_TILE_MAX_NV = 4, OI_TILE_MAX_MR = 28 };
 
@@ -405,7 +406,7 @@ typedef struct oi_kernels {
     oi_byte_tile_fn *byte_tile, *byte_tile_basic; /* with instructions beyond the level where the CPU has them; without */
     oi_byte_panel_fn *byte_panel, *byte_panel_basic;
     oi_byte_depthwise_fn *byte_depthwise, *byte_depthwise_basic;
-    oi_byte_add_fn *byte_add;
+    oi_byte_binary_fn *byte_binary;
     size_t byte_lanes; /* of 16 channels, in a block of byte_depthwise */
 } oi_kernels;
 

@@ -1,4 +1,4 @@
-/* Sums and pools of bytes that stand for numbers; channels last. */
+/* Sums, pools and functions of bytes that stand for numbers; pools with channels last. */
 #include "kernels/conv_bytes.h"
 #include "ops/eval_prepared.h"
 #include "ops/loop.h"
@@ -12,18 +12,18 @@
 #define INTS(owner, field) {.name = #field, .type = OI_ATTR_INTS, .offset = offsetof(owner, field), .flags = OI_ATTR_REQUIRED}
 #define FLOAT(owner, field) {.name = #field, .type = OI_ATTR_FLOAT, .offset = offsetof(owner, field)}
 
-/* --- AddBytes --- */
+/* --- BinaryBytes --- */
 
-#define A oi_add_bytes_attr
-static const oi_attr_spec add_attrs[] = {
-    FLOAT(A, a_scale), FLOAT(A, b_scale), FLOAT(A, y_scale), INT(A, a_zero, 0), INT(A, b_zero, 0), INT(A, y_zero, 0), INT(A, y_signed, 0),
+#define A oi_binary_bytes_attr
+static const oi_attr_spec binary_attrs[] = {
+    INT(A, product, 0), FLOAT(A, a_scale), FLOAT(A, b_scale), FLOAT(A, y_scale), INT(A, a_zero, 0), INT(A, b_zero, 0), INT(A, y_zero, 0), INT(A, y_signed, 0),
     INT(A, low, 0), INT(A, high, 0), {0},
 };
 #undef A
 
-static oi_status infer_add(oi_infer *x)
+static oi_status infer_binary(oi_infer *x)
 {
-    const oi_add_bytes_attr *a = x->attr;
+    const oi_binary_bytes_attr *a = x->attr;
     oi_infer_set(x, 0, a->y_signed ? ONNX_INFER_INT8 : ONNX_INFER_UINT8, x->in[0]->shape.rank, x->in[0]->shape.dim);
     return ONNX_INFER_OK;
 }
@@ -31,51 +31,94 @@ static oi_status infer_add(oi_infer *x)
 typedef struct {
     oi_byte_scaling scaling;
     const oi_kernels *kernels;
-} add_state;
+} binary_state;
 
-static oi_status run_add(const oi_run *r, uint32_t task)
+static oi_status run_binary(const oi_run *r, uint32_t task)
 {
-    const add_state *s = r->step->state;
+    const binary_state *s = r->step->state;
     int64_t first, n;
     oi_loop_flat(oi_tensor_count(&r->step->out[0]), r->step->n_tasks, task, &first, &n);
-    const oi_byte_add_args args = {.n = (size_t)n, .a = (const uint8_t *)r->in[0] + first, .r = (const uint8_t *)r->in[1] + first,
-                                   .y = (uint8_t *)r->out[0] + first, .a_signed = r->step->in[0].dtype == ONNX_INFER_INT8, .scaling = &s->scaling};
-    s->kernels->byte_add(&args);
+    const oi_byte_binary_args args = {.n = (size_t)n, .a = (const uint8_t *)r->in[0] + first, .r = (const uint8_t *)r->in[1] + first,
+                                   .y = (uint8_t *)r->out[0] + first, .a_signed = r->step->in[0].dtype == ONNX_INFER_INT8,
+                                   .product = ((const oi_binary_bytes_attr *)r->step->attr)->product != 0, .scaling = &s->scaling};
+    s->kernels->byte_binary(&args);
     return ONNX_INFER_OK;
 }
 
-static oi_status prepare_add(oi_prepare *p)
+static oi_status prepare_binary(oi_prepare *p)
 {
     oi_step *step = p->step;
-    const oi_add_bytes_attr *a = step->attr;
-    add_state *s = oi_arena_mem(p->arena, sizeof *s);
+    const oi_binary_bytes_attr *a = step->attr;
+    binary_state *s = oi_arena_mem(p->arena, sizeof *s);
     if (!s)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    OI_FAIL_IF(!oi_tensor_same_shape(&step->in[0], &step->in[1]), ONNX_INFER_E_INTERNAL, "AddBytes: the shapes differ");
+    OI_FAIL_IF(!oi_tensor_same_shape(&step->in[0], &step->in[1]), ONNX_INFER_E_INTERNAL, "BinaryBytes: the shapes differ");
     s->kernels = p->target->kernels;
     s->scaling = (oi_byte_scaling){.zero = (int32_t)a->a_zero, .scale = a->a_scale, .r_scale = a->b_scale, .r_zero = (int32_t)a->b_zero,
                                    .r_signed = step->in[1].dtype == ONNX_INFER_INT8, .y_scale = a->y_scale, .y_zero = (int32_t)a->y_zero,
                                    .y_low = (float)(a->low - a->y_zero), .y_high = (float)(a->high - a->y_zero)};
     step->state = s;
-    step->run = run_add;
+    step->run = run_binary;
     step->n_tasks = oi_loop_flat_tasks(oi_tensor_count(&step->out[0]));
-    step->kernel = "sum of bytes";
+    step->kernel = a->product ? "product of bytes" : "sum of bytes";
     for (int32_t i = 1; i >= 0; i--)
         step->in_place = step->in[i].data == NULL && step->in[i].dtype == step->out[0].dtype ? i : step->in_place;
     return ONNX_INFER_OK;
 }
 
-static oi_status eval_add(oi_eval *e)
+static oi_status eval_binary(oi_eval *e)
 {
     const oi_tensor *x = oi_eval_in(e, 0);
-    const oi_add_bytes_attr *a = e->attr;
+    const oi_binary_bytes_attr *a = e->attr;
     return oi_eval_prepared(e, oi_cpu_isa_detect(), a->y_signed ? ONNX_INFER_INT8 : ONNX_INFER_UINT8, x->rank, x->dim);
 }
 
-const oi_op oi_op_oi_AddBytes = {
-    .name = "AddBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_ELEMENTWISE | OI_OP_LOWERED_ONLY, .min_in = 2,
-    .max_in = 2, .min_out = 1, .max_out = 1, .attrs = add_attrs, .attr_size = sizeof(oi_add_bytes_attr), .infer = infer_add,
-    .eval = eval_add, .prepare = prepare_add,
+const oi_op oi_op_oi_BinaryBytes = {
+    .name = "BinaryBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_ELEMENTWISE | OI_OP_LOWERED_ONLY, .min_in = 2,
+    .max_in = 2, .min_out = 1, .max_out = 1, .attrs = binary_attrs, .attr_size = sizeof(oi_binary_bytes_attr), .infer = infer_binary,
+    .eval = eval_binary, .prepare = prepare_binary,
+};
+
+/* --- LookupBytes --- */
+
+static oi_status infer_lookup(oi_infer *x)
+{
+    oi_infer_set(x, 0, x->in[1]->dtype, x->in[0]->shape.rank, x->in[0]->shape.dim);
+    return ONNX_INFER_OK;
+}
+
+static oi_status run_lookup(const oi_run *r, uint32_t task)
+{
+    const uint8_t *x = r->in[0], *table = r->in[1];
+    uint8_t *y = r->out[0];
+    int64_t first, n;
+    oi_loop_flat(oi_tensor_count(&r->step->out[0]), r->step->n_tasks, task, &first, &n);
+    for (int64_t i = first; i < first + n; i++)
+        y[i] = table[x[i]];
+    return ONNX_INFER_OK;
+}
+
+static oi_status prepare_lookup(oi_prepare *p)
+{
+    oi_step *step = p->step;
+    OI_FAIL_IF(oi_tensor_count(&step->in[1]) != 256 || step->in[1].bytes != 256, ONNX_INFER_E_INTERNAL, "LookupBytes: the table has %lld elements",
+               (long long)oi_tensor_count(&step->in[1]));
+    step->run = run_lookup;
+    step->n_tasks = oi_loop_flat_tasks(oi_tensor_count(&step->out[0]));
+    step->in_place = step->in[0].dtype == step->out[0].dtype ? 0 : -1;
+    step->kernel = "table of bytes";
+    return ONNX_INFER_OK;
+}
+
+static oi_status eval_lookup(oi_eval *e)
+{
+    const oi_tensor *x = oi_eval_in(e, 0);
+    return oi_eval_prepared(e, oi_cpu_isa_detect(), oi_eval_in(e, 1)->dtype, x->rank, x->dim);
+}
+
+const oi_op oi_op_oi_LookupBytes = {
+    .name = "LookupBytes", .domain = "onnx_infer", .since = 1, .newest = 1, .flags = OI_OP_LOWERED_ONLY, .min_in = 2, .max_in = 2,
+    .min_out = 1, .max_out = 1, .infer = infer_lookup, .eval = eval_lookup, .prepare = prepare_lookup,
 };
 
 /* --- PoolBytes --- */

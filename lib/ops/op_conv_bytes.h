@@ -34,11 +34,12 @@ typedef struct {
     int64_t columns;
 } oi_pack_conv_bytes_attr;
 
-/* AddBytes(A, B): the sum of two tensors of one shape, as codes between low and high. */
+/* BinaryBytes(A, B): the sum or product of two tensors of one shape, as codes between low and high. */
 typedef struct {
+    int64_t product;
     float a_scale, b_scale, y_scale;
     int64_t a_zero, b_zero, y_zero, y_signed, low, high;
-} oi_add_bytes_attr;
+} oi_binary_bytes_attr;
 
 /* PoolBytes(X [N,H,W,C]) -> [N,OH,OW,C]: the largest code, or the average of the whole image as codes of y_scale and y_zero. */
 typedef struct {
@@ -47,6 +48,8 @@ typedef struct {
     int64_t x_zero, y_zero, y_signed, low, high;
     float x_scale, y_scale;
 } oi_pool_bytes_attr;
+
+/* LookupBytes(X, table [256]) -> X's shape: the table's elements at the places that the bits of X's codes name. */
 
 typedef struct {
     oi_value_id x;                  /* plain, [N,C,H,W], or with `last` [N,H,W,C] */
@@ -72,6 +75,6 @@ oi_status oi_qlinear_conv_lower(oi_rewrite *rw, oi_node_id id, const oi_target *
 /* MaxPool of bytes. */
 oi_status oi_pool_bytes_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target);
 
-extern const oi_op oi_op_oi_ConvBytes, oi_op_oi_PackConvBytes, oi_op_oi_AddBytes, oi_op_oi_PoolBytes;
+extern const oi_op oi_op_oi_ConvBytes, oi_op_oi_PackConvBytes, oi_op_oi_BinaryBytes, oi_op_oi_LookupBytes, oi_op_oi_PoolBytes;
 
 #endif

@@ -1,10 +1,11 @@
 /* Quantised networks as exporters write them, on integers: operators between DequantizeLinear and QuantizeLinear.
  *
  *   QuantizeLinear(Conv(DequantizeLinear(x), DequantizeLinear(W), b))  -> ConvBytes(x, W, b); Gemm and MatMul, too
- *   QuantizeLinear(Add(DequantizeLinear(x), DequantizeLinear(y)))      -> AddBytes(x, y)
+ *   QuantizeLinear(Add(DequantizeLinear(x), DequantizeLinear(y)))      -> BinaryBytes(x, y); Mul, too
  *   QuantizeLinear(GlobalAveragePool(DequantizeLinear(x)))             -> PoolBytes(x)
  *   QuantizeLinear(MaxPool(DequantizeLinear(x)))                       -> MaxPool(x); all that only moves elements, with equal codes
- *   AddBytes(ConvBytes(x), y)                                          -> ConvBytes(x) with y as its residual
+ *   QuantizeLinear(Sigmoid(DequantizeLinear(x)))                       -> LookupBytes(x); all functions of one number, and chains
+ *   BinaryBytes(ConvBytes(x), y)                                          -> ConvBytes(x) with y as its residual
  *
  * A Relu or Clip in front of QuantizeLinear becomes bounds of the codes. Values that others read as floats stay floats. */
 #include "optimizer/match.h"
@@ -197,7 +198,7 @@ static oi_status quantised_product(oi_rewrite *rw, oi_value_id out, const quanti
 
 /* --- sums and averages --- */
 
-static oi_status quantised_sum(oi_rewrite *rw, oi_value_id out, const quantised *q)
+static oi_status quantised_binary(oi_rewrite *rw, oi_value_id out, const quantised *q)
 {
     oi_graph *g = rw->g;
     const oi_node n = *q->from;
@@ -207,12 +208,12 @@ static oi_status quantised_sum(oi_rewrite *rw, oi_value_id out, const quantised 
         !oi_shape_is_concrete(&oi_graph_fact(g, n.in[0])->shape) ||
         !oi_shape_equal(&oi_graph_fact(g, n.in[0])->shape, &oi_graph_fact(g, n.in[1])->shape))
         return ONNX_INFER_OK;
-    oi_add_bytes_attr *attr = oi_attr_new(g->arena, &oi_op_oi_AddBytes);
+    oi_binary_bytes_attr *attr = oi_attr_new(g->arena, &oi_op_oi_BinaryBytes);
     if (!attr)
         return ONNX_INFER_E_OUT_OF_MEMORY;
-    *attr = (oi_add_bytes_attr){.a_scale = a.scale, .a_zero = a.zero, .b_scale = b.scale, .b_zero = b.zero, .y_scale = q->codes.scale,
+    *attr = (oi_binary_bytes_attr){.product = strcmp(n.op->name, "Mul") == 0, .a_scale = a.scale, .a_zero = a.zero, .b_scale = b.scale, .b_zero = b.zero, .y_scale = q->codes.scale,
                                 .y_zero = q->codes.zero, .y_signed = q->codes.is_signed, .low = q->low, .high = q->high};
-    oi_rewrite_replace(rw, out, oi_rewrite_node(rw, &oi_op_oi_AddBytes, attr, 2, in));
+    oi_rewrite_replace(rw, out, oi_rewrite_node(rw, &oi_op_oi_BinaryBytes, attr, 2, in));
     return rw->status;
 }
 
@@ -273,7 +274,8 @@ static const struct {
     oi_status (*fn)(oi_rewrite *rw, oi_value_id out, const quantised *q);
 } quantised_rows[] = {
     {"Conv", quantised_conv},          {"Gemm", quantised_product},  {"MatMul", quantised_product},
-    {"Add", quantised_sum},            {"Sum", quantised_sum},       {"GlobalAveragePool", quantised_average},
+    {"Add", quantised_binary},         {"Sum", quantised_binary},    {"Mul", quantised_binary},
+    {"GlobalAveragePool", quantised_average},
     {"Concat", quantised_move},        {"DepthToSpace", quantised_move}, {"Expand", quantised_move},
     {"Flatten", quantised_move},       {"Gather", quantised_move},   {"MaxPool", quantised_move},
     {"Reshape", quantised_move},       {"Slice", quantised_move},    {"SpaceToDepth", quantised_move},
@@ -292,6 +294,71 @@ oi_status oi_rule_quantised_operator(oi_rewrite *rw, oi_node_id id)
             return quantised_rows[i].fn(rw, n.out[0], &q);
     }
     return ONNX_INFER_OK;
+}
+
+/* --- functions --- */
+
+/* A function of one number: elementwise, the other operands one constant number each. */
+static bool is_function(const oi_graph *g, const oi_node *n)
+{
+    if (!(n->op->flags & OI_OP_ELEMENTWISE) || (n->op->flags & OI_OP_RANDOM) || n->op->domain[0] || n->nout != 1 || !n->nin || n->nsub ||
+        n->nin > MOST || oi_graph_fact(g, n->out[0])->dtype != ONNX_INFER_FLOAT || strcmp(n->op->name, "DequantizeLinear") == 0)
+        return false;
+    for (uint32_t i = 1; i < n->nin; i++) {
+        const oi_fact *f = n->in[i] == OI_NONE ? NULL : oi_graph_fact(g, n->in[i]);
+        if (f && (!f->konst || oi_tensor_count(f->konst) != 1 || f->shape.rank > oi_graph_fact(g, n->in[0])->shape.rank))
+            return false;
+    }
+    return true;
+}
+
+/* Every code there is, as the chain's input. */
+static oi_value_id all_codes(oi_rewrite *rw, oi_dtype dtype)
+{
+    oi_tensor t;
+    rw->status = oi_tensor_create(oi_arena_alloc_of(rw->g->arena), dtype, 1, &(int64_t){256}, &t);
+    if (rw->status)
+        return OI_NONE;
+    for (size_t i = 0; i < 256; i++)
+        ((uint8_t *)t.data)[i] = (uint8_t)i;
+    return oi_rewrite_const(rw, &t);
+}
+
+oi_status oi_rule_quantised_function(oi_rewrite *rw, oi_node_id id)
+{
+    enum { LONGEST = 8 };
+    oi_graph *g = rw->g;
+    oi_node chain[LONGEST + 2]; /* QuantizeLinear, functions, DequantizeLinear */
+    oi_codes codes;
+    oi_value_id x;
+    uint32_t n = 1;
+    chain[0] = g->node[id];
+    const oi_fact *f = oi_graph_fact(g, chain[0].in[0]);
+    if (!f || f->dtype != ONNX_INFER_FLOAT || f->konst || oi_attr_int(&chain[0], "block_size", 0) != 0 ||
+        !oi_codes_read(g, chain[0].in[1], chain[0].nin > 2 ? chain[0].in[2] : OI_NONE, oi_graph_fact(g, chain[0].out[0])->dtype, &codes))
+        return ONNX_INFER_OK;
+    for (;; n++) {
+        const oi_value_id v = chain[n - 1].in[0];
+        if (g->value[v].def == OI_NONE || n == LONGEST + 2)
+            return ONNX_INFER_OK;
+        chain[n] = g->node[g->value[v].def];
+        if (dequantized(g, v, &x, &codes))
+            break;
+        if (!oi_match_single_use(g, v) || !is_function(g, &chain[n]))
+            return ONNX_INFER_OK;
+    }
+    if (n == 1 || oi_graph_fact(g, x)->konst || (oi_match_def(g, x, "QuantizeLinear") && !oi_match_used_as_codes(g, chain[0].out[0])))
+        return ONNX_INFER_OK;
+    oi_value_id table = all_codes(rw, oi_graph_fact(g, x)->dtype);
+    for (uint32_t i = n + 1; i-- > 0 && !rw->status;) {
+        oi_value_id in[MOST];
+        memcpy(in, chain[i].in, chain[i].nin * sizeof *in);
+        in[0] = table;
+        table = oi_rewrite_node(rw, chain[i].op, chain[i].attr, chain[i].nin, in);
+    }
+    const oi_value_id in[2] = {x, table};
+    oi_rewrite_replace(rw, chain[0].out[0], oi_rewrite_node(rw, &oi_op_oi_LookupBytes, NULL, 2, in));
+    return rw->status;
 }
 
 /* --- layout and residuals --- */
@@ -316,11 +383,27 @@ oi_status oi_rule_bytes_transposed(oi_rewrite *rw, oi_node_id id)
     return rw->status;
 }
 
+/* LookupBytes(Transpose(x), t) -> Transpose(LookupBytes(x, t)) */
+static oi_status function_down(oi_rewrite *rw, const oi_node *n)
+{
+    const oi_node *before = oi_match_single_use(rw->g, n->in[0]) ? oi_match_def(rw->g, n->in[0], "Transpose") : NULL;
+    if (!before)
+        return ONNX_INFER_OK;
+    const oi_op *op = before->op;
+    void *attr = before->attr;
+    const oi_value_id in[2] = {before->in[0], n->in[1]}, out = n->out[0];
+    const oi_value_id y = oi_rewrite_node(rw, &oi_op_oi_LookupBytes, NULL, 2, in);
+    oi_rewrite_replace(rw, out, oi_rewrite_node(rw, op, attr, 1, &y));
+    return rw->status;
+}
+
 oi_status oi_rule_bytes_down(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node *n = &rw->g->node[id];
     if (!n->nout || n->out[0] == OI_NONE || !of_bytes(rw->g, n->out[0]))
         return ONNX_INFER_OK;
+    if (n->op == &oi_op_oi_LookupBytes)
+        return function_down(rw, n);
     return strcmp(n->op->name, "Concat") == 0 ? oi_rule_transpose_concat(rw, id) : oi_rule_transpose_down(rw, id);
 }
 
@@ -334,8 +417,8 @@ oi_status oi_rule_bytes_residual(oi_rewrite *rw, oi_node_id id)
 {
     oi_graph *g = rw->g;
     const oi_node sum = g->node[id];
-    const oi_add_bytes_attr *s = sum.attr;
-    for (uint32_t side = 0; side < 2; side++) {
+    const oi_binary_bytes_attr *s = sum.attr;
+    for (uint32_t side = 0; side < 2 && !s->product; side++) {
         const oi_value_id v = sum.in[side], other = sum.in[1 - side];
         const oi_node *n = oi_match_single_use(g, v) ? oi_match_def(g, v, "ConvBytes") : NULL;
         const oi_conv_bytes_attr *conv = n ? n->attr : NULL;

@@ -102,7 +102,7 @@ static oi_status move_down(oi_rewrite *rw, const oi_node *n, void *attr, int32_t
 oi_status oi_rule_transpose_down(oi_rewrite *rw, oi_node_id id)
 {
     const oi_node n = rw->g->node[id];
-    if (!(n.op->flags & OI_OP_ELEMENTWISE) || (n.op->domain[0] && n.op != &oi_op_oi_AddBytes) || n.nout != 1 || n.nin < 1)
+    if (!(n.op->flags & OI_OP_ELEMENTWISE) || (n.op->domain[0] && n.op != &oi_op_oi_BinaryBytes) || n.nout != 1 || n.nin < 1)
         return ONNX_INFER_OK;
     int32_t rank = oi_graph_fact(rw->g, n.out[0])->shape.rank;
     bool dies;

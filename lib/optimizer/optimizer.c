@@ -129,12 +129,13 @@ static const pass_entry declutter_passes[] = {
 /* Before quantised values are taken for floats. */
 static const oi_rule bytes_rules[] = {
     {"quantised operator", "QuantizeLinear", oi_rule_quantised_operator, OI_ROUNDS},
+    {"quantised function", "QuantizeLinear", oi_rule_quantised_function, OI_EXACT},
     {"quantised convolution", "QLinearConv", lower_hook, OI_EXACT},
     {"quantised pool", "MaxPool", lower_hook_of_bytes, OI_EXACT},
     {"transposed bytes", "Transpose", oi_rule_bytes_transposed, OI_EXACT},
     {"transpose behind bytes", NULL, oi_rule_bytes_down, OI_EXACT},
     {"views of bytes", NULL, oi_rule_bytes_views, OI_EXACT},
-    {"residual of bytes", "AddBytes", oi_rule_bytes_residual, OI_EXACT},
+    {"residual of bytes", "BinaryBytes", oi_rule_bytes_residual, OI_EXACT},
 };
 static const oi_rules bytes_ruleset = RULES(bytes_rules);
 

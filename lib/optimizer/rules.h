@@ -80,10 +80,11 @@ oi_status oi_rule_quantised(oi_rewrite *rw, oi_node_id id);     /* ... of what i
 
 /* match_bytes.c: quantised operators on integers; for lowering */
 oi_status oi_rule_quantised_operator(oi_rewrite *rw, oi_node_id id); /* QuantizeLinear(Conv(DequantizeLinear(x), ...)) -> ConvBytes(x) */
+oi_status oi_rule_quantised_function(oi_rewrite *rw, oi_node_id id); /* QuantizeLinear(Sigmoid(DequantizeLinear(x))) -> LookupBytes(x) */
 oi_status oi_rule_bytes_transposed(oi_rewrite *rw, oi_node_id id);   /* Transpose(Transpose(x)) -> x, of bytes */
-oi_status oi_rule_bytes_down(oi_rewrite *rw, oi_node_id id);         /* AddBytes(Transpose(x), Transpose(y)) -> Transpose(AddBytes(x, y)) */
+oi_status oi_rule_bytes_down(oi_rewrite *rw, oi_node_id id);         /* BinaryBytes(Transpose(x), Transpose(y)) -> Transpose(BinaryBytes(x, y)) */
 oi_status oi_rule_bytes_views(oi_rewrite *rw, oi_node_id id);        /* Reshape(Reshape(x)) -> Reshape(x), of bytes */
-oi_status oi_rule_bytes_residual(oi_rewrite *rw, oi_node_id id);     /* AddBytes(ConvBytes(x), y) -> ConvBytes(x, y) */
+oi_status oi_rule_bytes_residual(oi_rewrite *rw, oi_node_id id);     /* BinaryBytes(ConvBytes(x), y) -> ConvBytes(x, y) */
 
 /* fuse_activation.c */
 oi_status oi_rule_hard_sigmoid(oi_rewrite *rw, oi_node_id id);   /* Div(Clip(x + 3, 0, 6), 6) -> HardSigmoid(x) */

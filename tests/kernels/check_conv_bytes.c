@@ -30,12 +30,12 @@ static int32_t number(uint8_t v, bool is_signed) { return is_signed ? (int8_t)v 
 
 static float bounded(float v, float low, float high) { return v > low ? (v < high ? v : high) : low; }
 
-static uint8_t scaled(const oi_byte_scaling *s, float v, const uint8_t *r)
+static uint8_t scaled(const oi_byte_scaling *s, bool product, float v, const uint8_t *r)
 {
     if (!r)
         return (uint8_t)((int32_t)v + s->zero);
     const float other = ((float)number(*r, s->r_signed) - (float)s->r_zero) * s->r_scale, own = v * s->scale;
-    return (uint8_t)((int32_t)nearbyintf(bounded((own + other) / s->y_scale, s->y_low, s->y_high)) + s->y_zero);
+    return (uint8_t)((int32_t)nearbyintf(bounded((product ? own * other : own + other) / s->y_scale, s->y_low, s->y_high)) + s->y_zero);
 }
 
 static float part_of_one(kt *t) { return (float)kt_between(t, 1, 1000) / 1000.0f; }
@@ -152,7 +152,7 @@ void check_conv_bytes(kt *t)
         const size_t o = i % s.oc, ox = i / s.oc % s.ow, oy = i / s.oc / s.ow % s.oh, n = i / s.oc / s.ow / s.oh;
         const int32_t sum = plain_sum(&s, x.p, x_zero, w.p, w_zero[o], n, oy, ox, o) + (has_bias ? bias[o] : 0);
         const float v = nearbyintf(bounded((float)sum * factor[many ? o : 0], scaling.low, scaling.high));
-        kt_near(t, "y", i, args.y[i], scaled(&scaling, v, residual ? &kept.p[i] : NULL), 0);
+        kt_near(t, "y", i, args.y[i], scaled(&scaling, false, v, residual ? &kept.p[i] : NULL), 0);
     }
     block *all[] = {&x, &w, &r, &y, &packed, &room, &kept};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -174,9 +174,9 @@ void check_byte_moves(kt *t)
         const size_t c = i / rows, from = i % rows * columns + c;
         kt_near(t, "transposed", i, y.p[i], c >= first && c < first + count ? x.p[from] : kept.p[i], 0);
     }
-    const oi_byte_add_args args = {.n = n, .a = x.p, .r = r.p, .y = y.p, .a_signed = a_signed, .scaling = &s};
-    t->kern->byte_add(&args);
+    const oi_byte_binary_args args = {.n = n, .a = x.p, .r = r.p, .y = y.p, .a_signed = a_signed, .product = kt_between(t, 0, 1), .scaling = &s};
+    t->kern->byte_binary(&args);
     for (size_t i = 0; i < n; i++)
-        kt_near(t, "sum", i, y.p[i], scaled(&s, (float)number(x.p[i], a_signed) - (float)s.zero, &r.p[i]), 0);
+        kt_near(t, "sum", i, y.p[i], scaled(&s, args.product, (float)number(x.p[i], a_signed) - (float)s.zero, &r.p[i]), 0);
     give_back(t, x), give_back(t, r), give_back(t, y), give_back(t, kept);
 }

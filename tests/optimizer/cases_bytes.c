@@ -24,7 +24,9 @@ static const rewrite_case rewrites[] = {
      "a = Add(cd, ed)\n r = Relu(a)\n y = QuantizeLinear(r, n, z)\n output y",
      "Transpose ConvBytes ConvBytes Transpose"},
     {"a sum of values that others made", SOURCE("3x50") "input p int8 3x50\n const pz int8 scalar = -3\n o = DequantizeLinear(p, n, pz)\n a = Add(x, o)\n"
-     "y = QuantizeLinear(a, n, k)\n output y", "AddBytes"},
+     "y = QuantizeLinear(a, n, k)\n output y", "BinaryBytes"},
+    {"a product of values that others made", SOURCE("3x50") "input p int8 3x50\n const pz int8 scalar = -3\n o = DequantizeLinear(p, n, pz)\n a = Mul(o, x)\n"
+     "y = QuantizeLinear(a, n, k)\n output y", "BinaryBytes"},
     {"a product is a convolution of pixels",
      SOURCE("2x3x12") "const w uint8 12x17 random\n const wz uint8 17 = 128 3 4\n const ws float32 17 = 0.01\n d = DequantizeLinear(w, ws, wz) {axis=-1}\n"
      "m = MatMul(x, d)\n y = QuantizeLinear(m, n, k)\n output y", "Reshape ConvBytes Reshape"},
@@ -38,6 +40,12 @@ static const rewrite_case rewrites[] = {
     {"QLinearConv with scales that are known works on bytes",
      "input q uint8 1x12x7x5\n" CODES "const w int8 9x12x3x3 random\n const ws float32 9 = 0.01\n const wz int8 scalar = 0\n"
      "y = QLinearConv(q, s, z, w, ws, wz, n, k)\n output y", "Transpose ConvBytes Transpose"},
+    {"a function of codes is a table, between convolutions too",
+     SOURCE("1x16x7x5") WEIGHTS("16x16x1x1", "16") "c = Conv(x, d)\n cq = QuantizeLinear(c, s, k)\n cd = DequantizeLinear(cq, s, k)\n"
+     "h = HardSwish(cd)\n hq = QuantizeLinear(h, n, k)\n hd = DequantizeLinear(hq, n, k)\n"
+     "e = Conv(hd, d)\n y = QuantizeLinear(e, s, z)\n output y",
+     "Transpose ConvBytes LookupBytes ConvBytes Transpose"},
+    {"a chain of functions", SOURCE("3x50") "const two float32 1x1 = 2\n a = Mul(x, two)\n b = Tanh(a)\n y = QuantizeLinear(b, n, k)\n output y", "LookupBytes"},
     {"joined bytes, channels last",
      SOURCE("1x16x7x5") WEIGHTS("16x16x1x1", "16") "const v int8 16x16x1x1 random\n const vz int8 16 = 1\n f = DequantizeLinear(v, ws, vz) {axis=0}\n"
      "c = Conv(x, d)\n cq = QuantizeLinear(c, n, k)\n cd = DequantizeLinear(cq, n, k)\n"
@@ -67,18 +75,20 @@ static const leave_case leaves[] = {
      SOURCE("1x12x7x5") "const w int8 9x12x1x1 random\n const ws float32 scalar = 1\n d = DequantizeLinear(w, ws)\n const b float32 9 = 0.012\n"
      "c = Conv(x, d, b)\n y = QuantizeLinear(c, n, k)\n output y",
      "DequantizeLinear ReorderToBlocked ConvBlocked ReorderFromBlocked QuantizeLinear"},
+    {"quantised function", "with an operand for each channel",
+     SOURCE("3x50") "const c float32 50 random\n a = Mul(x, c)\n y = QuantizeLinear(a, n, k)\n output y", "Fused(DequantizeLinear Mul QuantizeLinear)"},
     {"quantised pool", "signals", "input q uint8 1x4x9\n y = MaxPool(q) {kernel_shape=[2]}\n output y", "MaxPool"},
     {"transposed bytes", "one that moves elements", "input q uint8 2x3x4\n t = Transpose(q) {perm=[1,0,2]}\n y = Max(t, t)\n output y", "Transpose Max"},
     {"transpose behind bytes", "a sum with what is not transposed",
      SOURCE("1x12x7x5") WEIGHTS("12x12x1x1", "12") "c = Conv(x, d)\n cq = QuantizeLinear(c, n, k)\n cd = DequantizeLinear(cq, n, k)\n"
      "a = Add(cd, x)\n y = QuantizeLinear(a, n, z)\n output y",
-     "Transpose ConvBytes Transpose AddBytes"},
+     "Transpose ConvBytes Transpose BinaryBytes"},
     {"views of bytes", "one view", "input q uint8 2x6\n const t int64 2 = 3 4\n y = Reshape(q, t)\n output y", "Reshape"},
     {"residual of bytes", "a sum of what others read, too",
      SOURCE("1x16x7x5") WEIGHTS("16x16x1x1", "16") "c = Conv(x, d)\n cq = QuantizeLinear(c, n, k)\n cd = DequantizeLinear(cq, n, k)\n"
      "e = Conv(cd, d)\n eq = QuantizeLinear(e, s, k)\n ed = DequantizeLinear(eq, s, k)\n"
      "a = Add(cd, ed)\n y = QuantizeLinear(a, n, z)\n output y\n output cq\n output eq",
-     "Transpose ConvBytes Transpose ConvBytes Transpose AddBytes"},
+     "Transpose ConvBytes Transpose ConvBytes Transpose BinaryBytes"},
 };
 
 const case_table bytes_cases = CASE_TABLE(OI_STAGE_LOWERED, rewrites, leaves);

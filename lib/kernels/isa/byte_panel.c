@@ -1,4 +1,4 @@
-/* byte_panel.c - panels of products of bytes with their results scaled to bytes, and sums of scaled bytes. */
+/* byte_panel.c - panels of products of bytes with their results scaled to bytes, and sums and products of scaled bytes. */
 #include "kernels/isa/isa.h"
 
 enum { COLUMNS = OI_BYTES_COLUMNS };
@@ -16,12 +16,13 @@ static inline __attribute__((always_inline)) float whole(float v) /* half to eve
     return (v + 0x1.8p23f) - 0x1.8p23f;
 }
 
-static void add_residual(const oi_byte_scaling *s, const uint8_t *r, float *v)
+static inline __attribute__((always_inline)) void add_residual(const oi_byte_scaling *s, const bool product, const uint8_t *r, float *v)
 {
     const float zero = (float)s->r_zero;
     for (size_t j = 0; j < COLUMNS; j++) {
         const float other = ((s->r_signed ? (float)(int8_t)r[j] : (float)r[j]) - zero) * s->r_scale;
-        v[j] = whole(bounded((v[j] * s->scale + other) / s->y_scale, s->y_low, s->y_high));
+        const float own = v[j] * s->scale;
+        v[j] = whole(bounded((product ? own * other : own + other) / s->y_scale, s->y_low, s->y_high));
     }
 }
 
@@ -45,7 +46,7 @@ static void finish_row(const oi_byte_panel_args *t, size_t row, const int32_t *s
     if (t->residual) {
         uint8_t r[COLUMNS] = {0};
         memcpy(r, t->residual + row * t->residual_stride, t->columns);
-        add_residual(s, r, v);
+        add_residual(s, false, r, v);
     }
     put(v, t->residual ? s->y_zero : s->zero, t->columns, t->y + row * t->y_stride);
 }
@@ -72,7 +73,7 @@ void OI_KNAME(byte_panel_basic)(const oi_byte_panel_args *t)
     by_tiles(t, OI_KNAME(byte_tile_basic));
 }
 
-void OI_KNAME(byte_add)(const oi_byte_add_args *t)
+void OI_KNAME(byte_binary)(const oi_byte_binary_args *t)
 {
     const oi_byte_scaling *s = t->scaling;
     for (size_t i = 0; i < t->n; i += COLUMNS) {
@@ -83,7 +84,10 @@ void OI_KNAME(byte_add)(const oi_byte_add_args *t)
         memcpy(r, t->r + i, n);
         for (size_t j = 0; j < COLUMNS; j++)
             v[j] = (t->a_signed ? (float)(int8_t)a[j] : (float)a[j]) - (float)s->zero;
-        add_residual(s, r, v);
+        if (t->product)
+            add_residual(s, true, r, v);
+        else
+            add_residual(s, false, r, v);
         put(v, s->y_zero, n, t->y + i);
     }
 }

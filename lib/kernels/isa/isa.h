@@ -35,7 +35,7 @@ oi_to_bytes_fn OI_KNAME(to_bytes);
 oi_byte_floats_fn OI_KNAME(byte_floats);
 oi_byte_panel_fn OI_KNAME(byte_panel), OI_KNAME(byte_panel_basic);
 oi_byte_depthwise_fn OI_KNAME(byte_depthwise), OI_KNAME(byte_depthwise_basic);
-oi_byte_add_fn OI_KNAME(byte_add);
+oi_byte_binary_fn OI_KNAME(byte_binary);
 
 /* 128-bit parts of the vectors that byte_depthwise works on. */
 #if defined(OI_KERN_AVX512)

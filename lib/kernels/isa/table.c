@@ -54,6 +54,6 @@ const oi_kernels OI_KNAME(kernels) = {
     .byte_panel_basic = OI_KNAME(byte_panel_basic),
     .byte_depthwise = OI_KNAME(byte_depthwise),
     .byte_depthwise_basic = OI_KNAME(byte_depthwise_basic),
-    .byte_add = OI_KNAME(byte_add),
+    .byte_binary = OI_KNAME(byte_binary),
     .byte_lanes = OI_BYTE_LANES,
 };
