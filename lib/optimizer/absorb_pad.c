@@ -6,7 +6,7 @@
  *   MaxPool(Pad(x, -inf))                  -> MaxPool(x) {pads}
  *   MaxPool(Pad(Relu(x), 0))               -> MaxPool(Relu(x)) {pads}     0 is no larger than what it stands beside
  *   AveragePool(Pad(x, 0))                 -> AveragePool(x) {pads, count_include_pad=1}
- *   Conv(Relu(Transpose(Pad(x, 0))))       -> Conv(Relu(Transpose(x))) {pads}
+ *   Conv(Relu(Transpose(Pad(x, 0))))       -> Conv(Relu(Transpose(x))) {pads}         also views that add or drop axes of size 1
  *   Pad(Pad(x, p), q)                      -> Pad(x, p + q)               of one value, or both of the edge
  *
  * A Pad moves only where it goes. Left alone: negative pads, other values and modes, pads of samples or channels, pools with
@@ -90,6 +90,11 @@ static bool constant_along(const oi_graph *g, const oi_node *n, const borders *b
     return true;
 }
 
+static bool is_view(const oi_node *n)
+{
+    return strcmp(n->op->name, "Reshape") == 0 || strcmp(n->op->name, "Unsqueeze") == 0 || strcmp(n->op->name, "Squeeze") == 0;
+}
+
 /* What n makes of a border of *value; false where nothing is known of it, or where it is not the same everywhere. */
 static bool value_behind(const oi_graph *g, const oi_node *n, const borders *b, double *value)
 {
@@ -98,7 +103,7 @@ static bool value_behind(const oi_graph *g, const oi_node *n, const borders *b, 
         "Mish", "Neg", "Round", "Selu", "Sign", "Sin", "Sinh", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu"};
     const char *op = n->op->name;
     double zero, low = -INFINITY, high = INFINITY;
-    if (strcmp(op, "Transpose") == 0 || strcmp(op, "Identity") == 0)
+    if (strcmp(op, "Transpose") == 0 || strcmp(op, "Identity") == 0 || is_view(n))
         return true;
     if (strcmp(op, "Relu") == 0) {
         *value = *value > 0 ? *value : 0;
@@ -130,10 +135,33 @@ static bool value_behind(const oi_graph *g, const oi_node *n, const borders *b, 
     return false;
 }
 
+/* The same where n only adds or drops axes of size 1, none of which has a border. */
+static bool borders_behind_view(const oi_shape *in, const oi_shape *out, borders *b)
+{
+    const borders before = *b;
+    int32_t from = 0;
+    memset(b, 0, sizeof *b);
+    for (int32_t i = 0; i < out->rank; i++) {
+        while (from < in->rank && in->dim[from] == 1 && out->dim[i] != 1 && !before.begin[from] && !before.end[from])
+            from++;
+        if (from < in->rank && in->dim[from] == out->dim[i]) {
+            b->begin[i] = before.begin[from];
+            b->end[i] = before.end[from++];
+        } else if (out->dim[i] != 1) {
+            return false;
+        }
+    }
+    while (from < in->rank && in->dim[from] == 1 && !before.begin[from] && !before.end[from])
+        from++;
+    return from == in->rank;
+}
+
 /* Moves the borders of n's input to the axes of its result. */
 static bool borders_behind(const oi_graph *g, const oi_node *n, borders *b)
 {
     const oi_shape *in = &oi_graph_fact(g, n->in[0])->shape, *out = &oi_graph_fact(g, n->out[0])->shape;
+    if (is_view(n))
+        return in->rank >= 0 && out->rank >= 0 && borders_behind_view(in, out, b);
     if (strcmp(n->op->name, "Transpose") != 0)
         return oi_shape_equal(in, out);
     const oi_ints *perm = oi_attr_field(n, "perm");
@@ -152,7 +180,7 @@ typedef struct {
     oi_value_id x;                /* what is padded */
     oi_node_id between[LONGEST];  /* from the window back to the Pad */
     int n;
-    borders borders;              /* by the axes of the window's input */
+    borders first, borders;       /* by the axes of x, and by those of the window's input */
     double value;
 } padded;
 
@@ -175,8 +203,9 @@ static bool find_pad(const oi_graph *g, oi_value_id v, padded *p)
     }
     p->x = n->in[0];
     if (oi_attr_int(n, "mode", -1) != CONSTANT || !read_value(g, n, &p->value) ||
-        !read_borders(g, n, oi_graph_fact(g, p->x)->shape.rank, &p->borders))
+        !read_borders(g, n, oi_graph_fact(g, p->x)->shape.rank, &p->first))
         return false;
+    p->borders = p->first;
     for (int i = p->n; i-- > 0;) {
         const oi_node *step = &g->node[p->between[i]];
         if (!borders_behind(g, step, &p->borders) || !value_behind(g, step, &p->borders, &p->value))
@@ -185,12 +214,39 @@ static bool find_pad(const oi_graph *g, oi_value_id v, padded *p)
     return true;
 }
 
+/* v with the shape that n's result has without these borders. */
+static oi_value_id view_without(oi_rewrite *rw, const oi_node *n, const borders *b, oi_value_id v)
+{
+    const oi_shape *s = &oi_graph_fact(rw->g, n->out[0])->shape;
+    int64_t dims[OI_MAX_RANK];
+    int open = 0;
+    for (int32_t i = 0; i < s->rank; i++) {
+        const bool number = oi_dim_is_number(s->dim[i]);
+        dims[i] = number ? s->dim[i] - b->begin[i] - b->end[i] : -1;
+        open += !number;
+        if (number && dims[i] < 1)
+            open = 2; /* nothing, which Reshape writes in another way */
+    }
+    if (open > 1) {
+        rw->status = OI_DECLINED;
+        return OI_NONE;
+    }
+    const oi_value_id in[2] = {v, oi_rewrite_const_ints(rw, dims, (uint32_t)s->rank)};
+    return oi_rewrite_op(rw, "", "Reshape", "", 2, in);
+}
+
 static oi_value_id without_pad(oi_rewrite *rw, const padded *p)
 {
     enum { MOST_IN = 4 };
     oi_value_id v = p->x, in[MOST_IN];
+    borders b = p->first;
     for (int i = p->n; i-- > 0;) {
         const oi_node n = rw->g->node[p->between[i]];
+        borders_behind(rw->g, &n, &b);
+        if (is_view(&n)) {
+            v = view_without(rw, &n, &b, v);
+            continue;
+        }
         if (n.nin > MOST_IN) {
             rw->status = OI_DECLINED;
             return OI_NONE;

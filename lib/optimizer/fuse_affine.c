@@ -66,6 +66,10 @@ static bool read_affine(const oi_graph *g, const oi_node *n, uint32_t side, int3
     const char *op = n->op->name;
     if (strcmp(op, "BatchNormalization") == 0)
         return read_batch_norm(g, n, a);
+    for (int64_t c = 0; strcmp(op, "Neg") == 0 && c < a->channels; c++)
+        a->scale[c] = -1;
+    if (strcmp(op, "Neg") == 0)
+        return true;
     const oi_tensor *t = n->nin == 2 ? oi_match_const(g, n->in[1 - side]) : NULL;
     if (!by_channel(t, rank, axis, a->channels))
         return false;
@@ -205,12 +209,12 @@ static oi_status fuse(oi_rewrite *rw, oi_node_id id, uint32_t side)
 
 oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id)
 {
-    static const char *const ops[] = {"BatchNormalization", "Mul", "Div", "Add", "Sub"};
+    static const char *const ops[] = {"BatchNormalization", "Neg", "Mul", "Div", "Add", "Sub"};
     const oi_node *n = &rw->g->node[id];
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         if (n->op->domain[0] || strcmp(n->op->name, ops[i]) != 0)
             continue;
-        for (uint32_t side = 0; side < (i ? 2 : 1) && !rw->nreplace && !rw->status; side++)
+        for (uint32_t side = 0; side < (i > 1 ? 2 : 1) && !rw->nreplace && !rw->status; side++)
             OI_TRY(fuse(rw, id, side));
     }
     return rw->status;

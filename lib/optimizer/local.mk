@@ -57,3 +57,4 @@ core_sources += lib/optimizer/fuse_l2.c
 core_sources += lib/optimizer/fuse_scale.c
 core_sources += lib/optimizer/crop_transposed.c
 core_sources += lib/optimizer/blocks_conv.c
+core_sources += lib/optimizer/concat_chain.c

@@ -48,6 +48,7 @@ static const oi_rule declutter_rules[] = {
     {"transpose behind", "Concat", oi_rule_transpose_concat, OI_EXACT},
     {"transpose behind a sum", NULL, oi_rule_transpose_sum, OI_ROUNDS},
     {"transpose behind a choice", NULL, oi_rule_transpose_choice, OI_EXACT},
+    {"concatenations", "Concat", oi_rule_concats, OI_EXACT},
     {"gathers", "Gather", oi_rule_split_gathers, OI_EXACT},
     {"blocks into a window", "Conv", oi_rule_blocks_conv, OI_ROUNDS},
     {"upsampling", "Conv", oi_rule_upsample_conv, OI_ROUNDS},

@@ -17,7 +17,7 @@ oi_status oi_rule_views(oi_rewrite *rw, oi_node_id id);          /* Reshape(Sque
 oi_status oi_rule_views_behind(oi_rewrite *rw, oi_node_id id);   /* Add(Reshape(x), Reshape(y)) -> Reshape(Add(x, y)) */
 oi_status oi_rule_casts(oi_rewrite *rw, oi_node_id id);          /* Cast(Cast(x)) -> Cast(x) where the first loses nothing */
 
-/* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Mul, Div, Add and Sub */
+/* fuse_affine.c: x * scale + shift by output channel, of BatchNormalization, Neg, Mul, Div, Add and Sub */
 oi_status oi_rule_affine(oi_rewrite *rw, oi_node_id id);         /* ... behind Conv, ConvTranspose or Gemm -> into its weights */
 
 oi_status oi_rule_scale_columns(oi_rewrite *rw, oi_node_id id);  /* ... behind MatMul -> into its weights */
@@ -58,6 +58,9 @@ oi_status oi_rule_pads(oi_rewrite *rw, oi_node_id id);           /* Pad(Pad(x)) 
 
 /* crop_transposed.c */
 oi_status oi_rule_crop_transposed(oi_rewrite *rw, oi_node_id id); /* Slice(ConvTranspose(x)) -> ConvTranspose(x) {pads} */
+
+/* concat_chain.c */
+oi_status oi_rule_concats(oi_rewrite *rw, oi_node_id id);        /* Concat(Concat(x, y), z) -> Concat(x, y, z) */
 
 /* blocks_conv.c */
 oi_status oi_rule_blocks_conv(oi_rewrite *rw, oi_node_id id);    /* Conv(SpaceToDepth(x), W), also as slices -> Conv(x, W') */

@@ -220,6 +220,12 @@ static const rewrite_case rewrites[] = {
      "input x float32 2x5x8\n const ax int64 1 = -1\n const e float32 scalar = 0.00001\n p = Mul(x, x)\n"
      " v = ReduceMean(p, ax)\n w = Add(v, e)\n r = Sqrt(w)\n y = Div(x, r)\n output y",
      "RMSNormalization"},
+    {"conv takes a sign",
+     "input x float32 1x3x8x8\n const w float32 4x3x3x3 random\n const b float32 4 random\n a = Conv(x, w, b)\n y = Neg(a)\n output y", "Conv"},
+    {"concatenations of concatenations",
+     "input x float32 2x3\n input z float32 2x4\n a = Concat(x, z) {axis=1}\n b = Concat(z, a, x) {axis=-1}\n c = Concat(b, z) {axis=1}\n"
+     " y = Relu(c)\n output y",
+     "Concat Relu"},
 };
 
 static const leave_case leaves[] = {
@@ -377,6 +383,12 @@ static const leave_case leaves[] = {
     {"dead code", "one of several outputs is used",
      "input x float32 4x2\n const k int64 1 = 1\n  a, b = TopK(x, k)\n y = Neg(b)\n output y",
      "TopK Neg"},
+    {"concatenations", "along another axis",
+     "input x float32 2x3\n input z float32 4x3\n a = Concat(x, x) {axis=0}\n b = Concat(a, z) {axis=1}\n y = Relu(b)\n output y",
+     "Concat Concat Relu"},
+    {"concatenations", "the inner one is used",
+     "input x float32 2x3\n input z float32 4x3\n a = Concat(x, x) {axis=0}\n b = Concat(a, z) {axis=0}\n y = Relu(b)\n output y\n output a",
+     "Concat Concat Relu"},
 };
 
 const case_table declutter_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);

@@ -63,6 +63,14 @@ static const rewrite_case rewrites[] = {
      "input x float32 1x3x4x5\n const w float32 3x4x3x3 random\n const p int64 8 = 0 0 -1 0 0 0 0 -2\n c = ConvTranspose(x, w) {strides=[2,2]}\n y = Pad(c, p)\n"
      " output y",
      "ConvTranspose"},
+    {"through a view with one axis more, as tf2onnx has signals",
+     "input x float32 Nx1x20\n const p int64 6 = 0 0 3 0 0 2\n const w float32 4x1x1x5 random\n const ax int64 1 = 2\n b = Pad(x, p)\n"
+     " c = Unsqueeze(b, ax)\n y = Conv(c, w)\n output y",
+     "Reshape Conv"},
+    {"through one with an axis less",
+     "input x float32 2x3x1x20\n const p int64 8 = 0 0 0 3 0 0 0 2\n const w float32 4x3x5 random\n const s int64 3 = 2 3 25\n b = Pad(x, p)\n"
+     " c = Reshape(b, s)\n y = Conv(c, w)\n output y",
+     "Reshape Conv"},
 };
 
 static const leave_case leaves[] = {
@@ -128,6 +136,10 @@ static const leave_case leaves[] = {
      "input x float32 1x3xN\n const w float32 3x4x4 random\n const b int64 1 = 0\n const e int64 1 = 0\n const ax int64 1 = 2\n"
      " c = ConvTranspose(x, w) {strides=[2]}\n y = Slice(c, b, e, ax)\n output y",
      "ConvTranspose Slice"},
+    {"pads into a window", "a view that mixes axes",
+     "input x float32 2x3x20\n const p int64 6 = 0 0 2 0 0 2\n const w float32 4x3x2x5 random\n const s int64 4 = 2 3 2 12\n b = Pad(x, p)\n"
+     " c = Reshape(b, s)\n y = Conv(c, w)\n output y",
+     "Pad Reshape Conv"},
 };
 
 const case_table pads_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);
