@@ -107,6 +107,8 @@ static const oi_rule declutter_rules[] = {
     {"scale of a channel norm", "Mul", oi_rule_channel_norm, OI_ROUNDS},
     {"bias of a channel norm", "Add", oi_rule_channel_norm, OI_ROUNDS},
     {"softmax", "Div", oi_rule_softmax, OI_ROUNDS},
+    {"softmax", "Mul", oi_rule_softmax, OI_ROUNDS},
+    {"logarithm of softmax", "Sub", oi_rule_log_softmax, OI_ROUNDS},
     {"recurrent cell", "Scan", oi_rule_cell, OI_ROUNDS},
     {"recurrent cell", "Loop", oi_rule_cell, OI_ROUNDS},
 #ifdef OI_PLANTED_RULE /* tests/optimizer/planted.c, here and below */

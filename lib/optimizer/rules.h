@@ -149,6 +149,7 @@ oi_status oi_rule_channel_norm(oi_rewrite *rw, oi_node_id id);   /* InstanceNorm
 oi_status oi_rule_cell(oi_rewrite *rw, oi_node_id id);           /* Scan, Loop over a cell -> LSTM, GRU, RNN */
 
 /* fuse_softmax.c */
+oi_status oi_rule_log_softmax(oi_rewrite *rw, oi_node_id id);    /* d - Log(ReduceSum(Exp(d))), d = x - ReduceMax(x) -> LogSoftmax(x) */
 oi_status oi_rule_softmax(oi_rewrite *rw, oi_node_id id);        /* e / ReduceSum(e), e = Exp(x - ReduceMax(x)) -> Softmax(x) */
 
 #endif

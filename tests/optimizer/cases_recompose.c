@@ -239,6 +239,14 @@ static const rewrite_case rewrites[] = {
      "input x float32 1x2x9x6\n const w float32 4x18x1x1 random\n a = SpaceToDepth(x) {blocksize=3, mode=CRD}\n"
      " y = Conv(a, w) {auto_pad=SAME_UPPER}\n output y",
      "Conv"},
+    {"softmax by a reciprocal",
+     "input x float32 2x6x4x5\n const k0 int64 1 = -1\n const k1 int64 1 = 3\n m = ReduceMax(x, k0)\n d = Sub(x, m)\n"
+     "e = Exp(d)\n s = ReduceSum(e, k1)\n r = Reciprocal(s)\n y = Mul(r, e)\n output y",
+     "Softmax"},
+    {"logarithm of softmax in pieces",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 1\n const k1 int64 1 = 1\n m = ReduceMax(x, k0)\n d = Sub(x, m)\n"
+     "e = Exp(d)\n s = ReduceSum(e, k1)\n l = Log(s)\n y = Sub(d, l)\n output y",
+     "LogSoftmax"},
 };
 
 static const leave_case leaves[] = {
@@ -359,6 +367,13 @@ static const leave_case leaves[] = {
     {"blocks into a window", "a wide one",
      "input x float32 1x3x8x6\n const w float32 4x12x2x2 random\n a = SpaceToDepth(x) {blocksize=2}\n y = Conv(a, w) {dilations=[2,2]}\n output y",
      "SpaceToDepth Conv"},
+    {"logarithm of softmax", "sums over another axis",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 1\n const k1 int64 1 = 2\n m = ReduceMax(x, k0)\n d = Sub(x, m)\n"
+     "e = Exp(d)\n s = ReduceSum(e, k1)\n l = Log(s)\n y = Sub(d, l)\n output y",
+     "ReduceMax Sub Exp ReduceSum Log Sub"},
+    {"softmax", "of numbers that may be too large",
+     "input x float32 2x6x4x5\n const k0 int64 1 = 3\n e = Exp(x)\n s = ReduceSum(e, k0)\n y = Div(e, s)\n output y",
+     "Exp ReduceSum Div"},
 };
 
 const case_table recompose_cases = CASE_TABLE(OI_STAGE_DECLUTTERED, rewrites, leaves);
