@@ -43,6 +43,7 @@ static oi_status infer(oi_infer *x)
     int32_t count = has_axes ? na : rank;
     OI_FAIL_IF(n != 2 * count, ONNX_INFER_E_INVALID_MODEL, "pads has %d elements, expected %d", n, 2 * count);
     memcpy(dims, in->shape.dim, sizeof dims);
+    unsigned seen = 0;
     for (int32_t i = 0; i < count; i++) {
         int32_t axis = i;
         if (has_axes && !oi_dim_is_number(axes[i])) {
@@ -51,6 +52,8 @@ static oi_status infer(oi_infer *x)
         }
         if (has_axes)
             OI_TRY(oi_infer_axis(x, axes[i], rank, &axis));
+        OI_FAIL_IF(seen >> axis & 1, ONNX_INFER_E_INVALID_MODEL, "axes[%d] is axis %d again", i, axis);
+        seen |= 1u << axis;
         dims[axis] = oi_dim_add(x->syms, dims[axis], oi_dim_add(x->syms, pads[i], pads[count + i]));
         OI_FAIL_IF(oi_dim_is_number(dims[axis]) && dims[axis] < 0, ONNX_INFER_E_SHAPE_MISMATCH,
                    "axis %d would have %lld elements", axis, (long long)dims[axis]);
@@ -66,6 +69,7 @@ typedef struct {
 static oi_status read_pads(const oi_tensor *in, const oi_tensor *pads, const oi_tensor *axes, pad_sizes *p)
 {
     int64_t n = oi_tensor_count(pads), count = axes ? oi_tensor_count(axes) : in->rank;
+    unsigned seen = 0;
     memset(p, 0, sizeof *p);
     OI_FAIL_IF(pads->dtype != ONNX_INFER_INT64 || n != 2 * count || count > OI_MAX_RANK, ONNX_INFER_E_INVALID_MODEL,
                "pads must be %lld int64", (long long)(2 * count));
@@ -74,6 +78,8 @@ static oi_status read_pads(const oi_tensor *in, const oi_tensor *pads, const oi_
         axis += axis < 0 ? in->rank : 0;
         OI_FAIL_IF(axis < 0 || axis >= in->rank, ONNX_INFER_E_INVALID_MODEL, "axes[%lld] is outside rank %d", (long long)i,
                    in->rank);
+        OI_FAIL_IF(seen >> axis & 1, ONNX_INFER_E_INVALID_MODEL, "axes[%lld] is axis %lld again", (long long)i, (long long)axis);
+        seen |= 1u << axis;
         p->begin[axis] = ((const int64_t *)pads->data)[i];
         p->end[axis] = ((const int64_t *)pads->data)[count + i];
         int64_t b = p->begin[axis], e = p->end[axis];

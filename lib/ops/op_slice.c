@@ -78,6 +78,7 @@ static oi_status infer(oi_infer *x)
     OI_FAIL_IF(count > rank || (n >= 0 && n != count) || (ne >= 0 && ne != count) || (has_steps && ns >= 0 && ns != count),
                ONNX_INFER_E_INVALID_MODEL, "starts, ends, axes and steps have different lengths or more than rank %d", rank);
     memcpy(dims, in->shape.dim, sizeof dims);
+    unsigned seen = 0;
     for (int32_t i = 0; i < count; i++) {
         oi_dim step = has_steps ? (ns < 0 ? oi_dim_fresh(x->syms) : steps[i]) : 1;
         int32_t axis = i;
@@ -87,6 +88,8 @@ static oi_status infer(oi_infer *x)
                 return ONNX_INFER_OK;
             OI_TRY(oi_infer_axis(x, axes[i], rank, &axis));
         }
+        OI_FAIL_IF(seen >> axis & 1, ONNX_INFER_E_INVALID_MODEL, "axes[%d] is axis %d again", i, axis);
+        seen |= 1u << axis;
         if (n < 0 || ne < 0) {
             dims[axis] = oi_dim_fresh(x->syms);
         } else if (oi_dim_is_number(dims[axis]) && oi_dim_is_number(starts[i]) && oi_dim_is_number(ends[i]) &&
@@ -125,12 +128,15 @@ static oi_status view(const oi_tensor *in, const oi_tensor *const *by, oi_stride
     OI_FAIL_IF(n != ne || (na >= 0 && na != n) || (ns >= 0 && ns != n) || n > in->rank, ONNX_INFER_E_INVALID_MODEL,
                "starts, ends, axes and steps have different lengths or more than rank %d", in->rank);
     *v = oi_strided_dense(in->rank, in->dim);
+    unsigned seen = 0;
     for (int64_t i = 0; i < n; i++) {
         int64_t axis = na >= 0 ? axes[i] : i, step = ns >= 0 ? steps[i] : 1, first, count;
         axis += axis < 0 ? in->rank : 0;
         OI_FAIL_IF(axis < 0 || axis >= in->rank, ONNX_INFER_E_INVALID_MODEL, "axes[%lld] is outside rank %d", (long long)i,
                    in->rank);
         OI_FAIL_IF(step == 0, ONNX_INFER_E_INVALID_MODEL, "steps[%lld] is 0", (long long)i);
+        OI_FAIL_IF(seen >> axis & 1, ONNX_INFER_E_INVALID_MODEL, "axes[%lld] is axis %lld again", (long long)i, (long long)axis);
+        seen |= 1u << axis;
         clamp_axis(in->dim[axis], starts[i], ends[i], step, &first, &count);
         v->dim[axis] = count;
         if (count) {

@@ -175,6 +175,8 @@ START_TEST(wrong_inputs_are_named)
         {"BitCast", "to=7", "float32 1: 1", ONNX_INFER_E_INVALID_MODEL},
         {"Range", "", "int32: 1 | int32: 2 | int32: 0", ONNX_INFER_E_INVALID_ARGUMENT},
         {"ConstantOfShape", "", "int64 1: -2", ONNX_INFER_E_INVALID_MODEL},
+        {"Slice", "", "float32 2x2: 1 2 3 4 | int64 2: 0 0 | int64 2: 1 2 | int64 2: 1 -1", ONNX_INFER_E_INVALID_MODEL},
+        {"Pad", "", "float32 2x2: 1 2 3 4 | int64 4: 0 1 2 0 | - | int64 2: 1 -1", ONNX_INFER_E_INVALID_MODEL},
         {"QuantizeLinear", "axis=0", "float32 2: 1 2 | float32 3: 1 1 1", ONNX_INFER_E_SHAPE_MISMATCH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
