@@ -329,7 +329,8 @@ static bool read_scan(const oi_node *n, turns *t)
 {
     const uint32_t formal = oi_node_formal_inputs(n);
     t->reverse = !all_are(n, "scan_input_directions", 0);
-    if (oi_attr_int(n, "num_scan_inputs", 0) != 1 || oi_attr_int(n, "batched", 0) || formal < 2 || t->body->ninput - n->sub[0].ncapture != formal ||
+    if (oi_attr_int(n, "num_scan_inputs", 0) != 1 || oi_attr_int(n, "batched", 0) || formal < 2 ||
+        t->body->ninput - n->sub[0].ncapture != formal ||
         !all_are(n, "scan_input_axes", 0) || !all_are(n, "scan_output_axes", 0) || !all_are(n, "scan_input_directions", t->reverse) ||
         (n->nout > formal - 1 && !all_are(n, "scan_output_directions", t->reverse)))
         return false;

@@ -342,14 +342,16 @@ static oi_status number_constants(branch *one, branch *other, oi_value_id *next)
     table t;
     OI_TRY(index_constants(one->g, &t));
     for (oi_value_id v = 0; v < one->g->nvalue; v++) {
-        oi_value_id first = is_const(one->g, v) && one->g->value[v].nuse ? find_constant(one->g, &t, one->g->value[v].fact.konst) : OI_NONE;
+        bool used = is_const(one->g, v) && one->g->value[v].nuse;
+        oi_value_id first = used ? find_constant(one->g, &t, one->g->value[v].fact.konst) : OI_NONE;
         if (first == v)
             one->number[v] = (*next)++;
         else if (first != OI_NONE)
             one->number[v] = one->number[first]; /* found earlier: the first of its kind is in the table */
     }
     for (oi_value_id v = 0; v < other->g->nvalue; v++) {
-        oi_value_id same = is_const(other->g, v) && other->g->value[v].nuse ? find_constant(one->g, &t, other->g->value[v].fact.konst) : OI_NONE;
+        bool used = is_const(other->g, v) && other->g->value[v].nuse;
+        oi_value_id same = used ? find_constant(one->g, &t, other->g->value[v].fact.konst) : OI_NONE;
         if (same != OI_NONE)
             other->number[v] = one->number[same];
     }

@@ -121,7 +121,7 @@ static void loop(maker *m, int depth)
     const uint32_t before = m->count, body = m->bodies++, start = any(m), scans = draw(m, 2);
     const bool open = draw(m, 3) == 0;
     if (open)
-        fprintf(m->f, "m%u = Size(v%u)\n", body, any(m));
+        fprintf(m->f, "g%u = Sigmoid(v%u)\nt%u = ReduceSum(g%u) {keepdims=0}\nm%u = Cast(t%u) {to=7}\n", body, any(m), body, body, body, body);
     else
         fprintf(m->f, "const m%u int64 scalar = %d\n", body, turns[draw(m, 5)]);
     begin(m, body);
