@@ -275,13 +275,21 @@ oi_graph *graph_from_text(const char *text)
     return g;
 }
 
+/* LeakSanitizer's, where the program has it. */
+extern void __lsan_disable(void) __attribute__((weak));
+extern void __lsan_enable(void) __attribute__((weak));
+
 oi_graph *graph_try_text(const char *text)
 {
     jmp_buf wrong;
     oi_graph *volatile g = NULL;
     on_wrong_graph = &wrong;
+    if (__lsan_disable)
+        __lsan_disable(); /* what a wrong graph had made is lost */
     if (!setjmp(wrong))
         g = graph_from_text(text);
+    if (__lsan_enable)
+        __lsan_enable();
     on_wrong_graph = NULL;
     return g;
 }

@@ -522,15 +522,16 @@ static char *make_graph(uint64_t seed)
 
 static uint64_t seed_now;
 
-/* Says which graph it was, then goes on to die. */
+static void (*die_of[2])(int); /* SIGSEGV, SIGABRT: as it was before, a sanitizer's perhaps */
+
+/* Says which graph it was, then goes on to die: what was at fault happens again. */
 static void crashed(int sig)
 {
     char text[80];
     int n = snprintf(text, sizeof text, "crashed at seed %llu\n", (unsigned long long)seed_now);
     if (write(STDOUT_FILENO, text, (size_t)n) != n)
         _exit(1);
-    signal(sig, SIG_DFL);
-    raise(sig);
+    signal(sig, die_of[sig == SIGABRT]);
 }
 
 typedef struct {
@@ -584,8 +585,8 @@ int main(int argc, char **argv)
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : COUNT, seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     uint64_t step = argc > 3 ? strtoull(argv[3], NULL, 10) : 1, failed = 0;
     static change_counts counts;
-    signal(SIGSEGV, crashed);
-    signal(SIGABRT, crashed);
+    die_of[0] = signal(SIGSEGV, crashed);
+    die_of[1] = signal(SIGABRT, crashed);
     for (uint64_t i = 0; i < count && failed < MOST_FAILURES; i++)
         failed += !try_seed(seed + i * step, &counts);
     for (size_t i = 0; count >= COUNT && failed < MOST_FAILURES; i++) { /* nothing is left to chance */
