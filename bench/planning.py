@@ -115,11 +115,15 @@ class Start(engines.OnnxInfer):
         options = self.make("onnx_infer_options_create")
         self.call("onnx_infer_options_set_threads", options, ctypes.c_int32(threads))
         self.call("onnx_infer_options_set_cache_dir", options, cache)
-        begun = time.perf_counter()
-        loaded = self.make("onnx_infer_model_load_file", str(model.path).encode(), options)
-        plan = self.make("onnx_infer_plan_create", loaded, options)
-        self.context = self.make("onnx_infer_context_create", plan)
+        load, create, begin = (getattr(self.c, f"onnx_infer_{name}") for name in ("model_load_file", "plan_create", "context_create"))
+        path, loaded, plan, self.context = str(model.path).encode(), P(), P(), P()
+        begun = time.perf_counter()  # small networks take less time than Python's own preparations
+        load(path, options, ctypes.byref(loaded))
+        create(loaded, options, ctypes.byref(plan))
+        begin(plan, ctypes.byref(self.context))
         self.ms = (time.perf_counter() - begun) * 1e3
+        if not self.context:
+            raise RuntimeError(ctypes.string_at(self.c.onnx_infer_error_message(P(self.c.onnx_infer_last_error()))).decode())
         self.count = self.c.onnx_infer_model_output_count(loaded)
         self.values = (P * self.count)()
         self.bind(model, loaded, inputs)

@@ -354,7 +354,8 @@ ONNX_INFER_API onnx_infer_status onnx_infer_options_set_log(onnx_infer_options *
  * same folder is then not read again, only hashed; and not even that while the system's notes on its file (device, inode, size,
  * times of content and inode) are those of when it was hashed, a minute or more after it had last changed. A cache file that is
  * out of date or damaged is made anew, and neither that nor a folder that cannot be written fails a plan: the log says so.
- * Whoever can write to the folder is trusted. NULL, the default: none. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ * Models of less than 1 KiB get no file. Whoever can write to the folder is trusted. NULL, the default: none.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
 ONNX_INFER_API onnx_infer_status onnx_infer_options_set_cache_dir(onnx_infer_options *o, const char *dir) ONNX_INFER_NOEXCEPT;
 /* Replaces a constant of the model's graph, or the default of an input, by name; type and shape stay. The tensor's memory
  * is shared and must not change while a model lives that was loaded so; a name that the model does not have fails the load

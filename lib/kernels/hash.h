@@ -11,7 +11,7 @@ typedef struct {
     uint64_t low, high;
 } oi_hash;
 
-enum { OI_HASH_CHUNK = 1 << 18 };
+enum { OI_HASH_CHUNK = 1 << 16 };
 
 static inline bool oi_hash_equal(oi_hash a, oi_hash b)
 {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MOST_GRAPHS = 64, SMALL_FILE = 1 << 18 };
+enum { MOST_GRAPHS = 64, SMALL_FILE = 1 << 18, TINY_MODEL = 1 << 10 };
 
 /* What a file is for: this build, its way of packing, an instruction set, and `model`: what is known of the model. */
 static oi_hash make_key(const oi_target *target, const char *model)
@@ -96,7 +96,7 @@ static oi_status hash_model(onnx_infer_model *m, const onnx_infer_options *o, co
 
 static void find_model(onnx_infer_model *m, const onnx_infer_options *o, const oi_source *source, const oi_bytes *bytes)
 {
-    if (hash_model(m, o, source, bytes))
+    if (bytes->size < TINY_MODEL || hash_model(m, o, source, bytes))
         return;
     m->has_content = true;
     oi_hash key = cache_key(m, oi_session_isa(o));
@@ -117,6 +117,12 @@ void oi_plan_file_find_model(onnx_infer_model *m, const onnx_infer_options *o, c
     oi_error keep = *oi_error_current();
     find_model(m, o, source, bytes);
     *oi_error_current() = keep;
+}
+
+/* Less takes longer to find than to plan. */
+static bool is_tiny(const onnx_infer_model *m)
+{
+    return m->file->nsource == 1 && m->file->source[0].size < TINY_MODEL;
 }
 
 /* Hashes the model's bytes where nobody has yet. */
@@ -161,7 +167,8 @@ oi_status oi_plan_file_attach(onnx_infer_plan *p, const onnx_infer_options *o, o
     onnx_infer_model *m = p->model;
     size_t n = list_sources(m, source);
     oi_pack_cache_use(p->engine.target.packs, source, n, store, store != NULL || o->keep_packs);
-    if (store || !o->cache_dir || p->engine.stage != OI_STAGE_LOWERED || m->file->nsource > OI_PACK_MAX_SOURCES || o->stop_after)
+    if (store || !o->cache_dir || p->engine.stage != OI_STAGE_LOWERED || m->file->nsource > OI_PACK_MAX_SOURCES || o->stop_after ||
+        is_tiny(m))
         return ONNX_INFER_OK;
     pthread_mutex_lock(&m->lock);
     oi_status st = know_content(m, p->engine.pool);

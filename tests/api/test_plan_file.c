@@ -243,7 +243,7 @@ END_TEST
 /* --- the cache folder -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    char path[400];
+    char path[400], note[400];
     struct stat stat;
     int files, notes, others; /* cache files, notes of models' hashes, and anything else */
 } folder;
@@ -257,6 +257,7 @@ static folder look(const char *dir)
         if (e->d_name[0] == '.')
             continue;
         if (n > 16 && !strcmp(e->d_name + n - 16, ".onnx_infer_seen")) {
+            snprintf(f.note, sizeof f.note, "%s/%s", dir, e->d_name);
             f.notes++;
         } else if (n > 11 && !strcmp(e->d_name + n - 11, ".onnx_infer")) {
             snprintf(f.path, sizeof f.path, "%s/%s", dir, e->d_name);
@@ -407,6 +408,13 @@ START_TEST(changed_weights_are_another_model)
     onnx_infer_value *want = answer_of(to, none), *first = answer_of(to, o), *second = answer_of(to, o);
     ck_assert(same(want, first) && same(want, second));
     ck_assert_int_eq(look(dir).notes, of[_i].ahead != 0); /* of a file that is old enough, and large enough */
+    for (long at = 0; of[_i].ahead && at < 56; at += 5) { /* a damaged note says nothing */
+        change(look(dir).note, at);
+        onnx_infer_value *got = answer_of(to, o);
+        ck_assert_msg(same(got, want), "byte %ld of the note", at);
+        onnx_infer_value_release(got);
+        ck_assert_int_eq(look(dir).notes, 1);
+    }
     int differ = 0;
     for (int k = 0; k < 6; k++) {
         change(changed, (long)s.st_size / 8 * (k + 1));
