@@ -233,7 +233,10 @@ static void pack_depthwise(const oi_conv_bytes_plan *p, const uint8_t *w, uint8_
         uint8_t *to = packed + place / block * block * 4 * p->quads + place % block * 4;
         for (size_t t = 0; t < p->k; t++) {
             const uint8_t v = w[c % p->shape.c * p->k + t] ^ flip;
-            to[t / 4 * block * 4 + t % 4] = v;
+            if (p->kern->byte_lanes > 1)
+                to[t / 4 * block * 4 + t % 4] = v;
+            else
+                packed[place / block * block * 4 * p->quads + t * block + place % block] = v;
             sums[place] += (int8_t)v;
         }
     }

@@ -325,7 +325,7 @@ typedef void oi_byte_panel_fn(const oi_byte_panel_args *args);
  * Depthwise convolution of bytes, channels last, for a run of `pixels` outputs: sum[c] = bias[c] + sum over taps of
  * (tap[t][i * step + c] ^ flip) * weight[t][c], scaled without a residual and stored at y[i * y_step + c]. weights, bias and
  * factor lie in blocks of 16 * byte_lanes channels: place 4 i lanes + 4 lane + d of a block is channel 16 lane + 4 i + d;
- * weights are [block][quad][place][4].
+ * weights are [block][quad][place][4], with one lane [block][tap][place].
  */
 typedef struct oi_byte_depthwise_args {
     size_t pixels, step, y_step, channels, quads;

@@ -13,7 +13,7 @@
 #include "ops/op.h"
 
 /* To be raised whenever the layout of packed constants, or what makes them, or a lowered graph changes. */
-#define OI_PACK_FORMAT 4
+#define OI_PACK_FORMAT 5
 
 enum { OI_PACK_MAX_IN = 3, OI_PACK_MAX_TEXT = 400, OI_PACK_MAX_SOURCES = 16 };
 

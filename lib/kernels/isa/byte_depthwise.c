@@ -107,10 +107,15 @@ static void block(const oi_byte_depthwise_args *t, size_t pixel, size_t first, s
     memcpy(sum, t->bias + first, sizeof sum);
     for (size_t k = 0; k < 4 * t->quads; k++) {
         uint8_t x[BLOCK] = {0};
-        const int8_t *w = t->weights + first * 4 * t->quads + k / 4 * 4 * BLOCK + k % 4;
-        memcpy(x, t->tap[k] + pixel * t->step + first, n);
-        for (size_t c = 0; c < BLOCK; c++)
-            sum[c] = (int32_t)((uint32_t)sum[c] + (uint32_t)((x[c] ^ t->flip) * w[4 * c]));
+        const int8_t *w = t->weights + first * 4 * t->quads + k * BLOCK;
+        if (n == BLOCK)
+            memcpy(x, t->tap[k] + pixel * t->step + first, BLOCK);
+        else
+            memcpy(x, t->tap[k] + pixel * t->step + first, n);
+        for (size_t c = 0; c < BLOCK; c++) {
+            const int16_t product = (int16_t)((uint8_t)(x[c] ^ t->flip) * w[c]);
+            sum[c] = (int32_t)((uint32_t)sum[c] + (uint32_t)(int32_t)product);
+        }
     }
     for (size_t c = 0; c < BLOCK; c++) {
         float f = (float)sum[c] * t->factor[first + c];

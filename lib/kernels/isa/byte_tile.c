@@ -181,20 +181,79 @@ void OI_KNAME(byte_tile)(size_t rows, size_t quads, const uint8_t *a, size_t a_s
 
 #else
 
-void OI_KNAME(byte_tile_basic)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+#if defined(OI_KERN_SSE2)
+#include <emmintrin.h>
+
+/* Products of 16-bit numbers, 8 columns of up to 3 rows at a time: pairs along the depth are added by the multiplication, the two
+ * pairs of a quad at the end. */
+static inline __attribute__((always_inline)) void madd_columns(const size_t rows, size_t quads, const uint8_t *a, size_t a_stride,
+                                                               const int8_t *b, int32_t *c, size_t c_stride)
 {
-    for (size_t r = 0; r < rows; r++) {
-        int32_t sum[COLUMNS] = {0};
-        for (size_t q = 0; q < quads; q++) {
-            const uint8_t *v = a + r * a_stride + 4 * q;
-            const int8_t *w = b + 4 * COLUMNS * q;
-            for (size_t j = 0; j < COLUMNS; j++)
-                sum[j] = (int32_t)((uint32_t)sum[j] +
-                                   (uint32_t)(v[0] * w[4 * j] + v[1] * w[4 * j + 1] + v[2] * w[4 * j + 2] + v[3] * w[4 * j + 3]));
+    __m128i sum[3][4];
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++)
+        sum[r][0] = sum[r][1] = sum[r][2] = sum[r][3] = _mm_setzero_si128();
+    for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
+        const __m128i w0 = _mm_loadu_si128((const __m128i *)(const void *)b), w1 = _mm_loadu_si128((const __m128i *)(const void *)(b + 16));
+        const __m128i w[4] = {_mm_srai_epi16(_mm_unpacklo_epi8(w0, w0), 8), _mm_srai_epi16(_mm_unpackhi_epi8(w0, w0), 8),
+                              _mm_srai_epi16(_mm_unpacklo_epi8(w1, w1), 8), _mm_srai_epi16(_mm_unpackhi_epi8(w1, w1), 8)};
+#pragma GCC unroll 3
+        for (size_t r = 0; r < rows; r++) {
+            int32_t four;
+            memcpy(&four, a + r * a_stride + 4 * q, sizeof four);
+            __m128i v = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), _mm_setzero_si128());
+            v = _mm_unpacklo_epi64(v, v);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; i++)
+                sum[r][i] = _mm_add_epi32(sum[r][i], _mm_madd_epi16(v, w[i]));
         }
-        memcpy(c + r * c_stride, sum, sizeof sum);
+    }
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 2
+        for (size_t i = 0; i < 4; i += 2) {
+            const __m128 x = _mm_castsi128_ps(sum[r][i]), y = _mm_castsi128_ps(sum[r][i + 1]);
+            const __m128i even = _mm_castps_si128(_mm_shuffle_ps(x, y, 0x88)), odd = _mm_castps_si128(_mm_shuffle_ps(x, y, 0xDD));
+            _mm_storeu_si128((__m128i *)(void *)(c + r * c_stride + 2 * i), _mm_add_epi32(even, odd));
+        }
     }
 }
+
+void OI_KNAME(byte_tile_basic)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    for (size_t r = 0; r < rows; r += 3, a += 3 * a_stride, c += 3 * c_stride) {
+        for (size_t j = 0; j < COLUMNS; j += 8) {
+            switch (rows - r) {
+            case 1: madd_columns(1, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+            case 2: madd_columns(2, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+            default: madd_columns(3, quads, a, a_stride, b + 4 * j, c + j, c_stride); break;
+            }
+        }
+    }
+}
+
+#else
+
+/* Weights of a quad are parted once for all rows; loops over COLUMNS become vectors. */
+void OI_KNAME(byte_tile_basic)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
+{
+    int32_t sum[OI_BYTES_ROWS][COLUMNS] = {{0}};
+    for (size_t q = 0; q < quads; q++, b += 4 * COLUMNS) {
+        int16_t w[4][COLUMNS];
+        for (size_t j = 0; j < COLUMNS; j++)
+            w[0][j] = b[4 * j], w[1][j] = b[4 * j + 1], w[2][j] = b[4 * j + 2], w[3][j] = b[4 * j + 3];
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *v = a + r * a_stride + 4 * q;
+            const int16_t v0 = v[0], v1 = v[1], v2 = v[2], v3 = v[3];
+            for (size_t j = 0; j < COLUMNS; j++)
+                sum[r][j] = (int32_t)((uint32_t)sum[r][j] + (uint32_t)(v0 * w[0][j] + v1 * w[1][j] + v2 * w[2][j] + v3 * w[3][j]));
+        }
+    }
+    for (size_t r = 0; r < rows; r++)
+        memcpy(c + r * c_stride, sum[r], sizeof sum[r]);
+}
+
+#endif
 
 void OI_KNAME(byte_tile)(size_t rows, size_t quads, const uint8_t *a, size_t a_stride, const int8_t *b, int32_t *c, size_t c_stride)
 {
