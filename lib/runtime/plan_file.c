@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MOST_GRAPHS = 64, SMALL_FILE = 1 << 18, TINY_MODEL = 1 << 10 };
+enum { MOST_GRAPHS = 64, SMALL_FILE = 1 << 16, TINY_MODEL = 1 << 10 };
 
 /* What a file is for: this build, its way of packing, an instruction set, and `model`: what is known of the model. */
 static oi_hash make_key(const oi_target *target, const char *model)

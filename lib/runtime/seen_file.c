@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { SETTLED_SECONDS = 60, WORTH_BYTES = 1 << 18 };
+enum { SETTLED_SECONDS = 60, WORTH_BYTES = 1 << 16 };
 
 typedef struct {
     char magic[8];
