@@ -13,11 +13,11 @@ static inline void v_store(float *p, vf a) { _mm_storeu_ps(p, a); }
 static inline vf v_loadn(const oi_loose_float *p, size_t n)
 {
     if (n == 1)
-        return _mm_load_ss(p);
+        return _mm_set_ss(p[0]);
     if (n >= 4)
         return _mm_loadu_ps(p);
     vf lo = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)p));
-    return n == 2 ? lo : _mm_movelh_ps(lo, _mm_load_ss(p + 2));
+    return n == 2 ? lo : _mm_movelh_ps(lo, _mm_set_ss(p[2]));
 }
 static inline void v_storen(float *p, vf a, size_t n)
 {
