@@ -198,6 +198,23 @@ static void store_int(oi_dtype t, void *dst, size_t at, size_t n, const int64_t 
         oi_elem_set_int(t, dst, at + i, in[i]);
 }
 
+/* What weights are made from: no way in between. False for other types. */
+static bool bytes_to_float(oi_dtype from, const void *src, float *dst, size_t n)
+{
+    if (from == ONNX_INFER_INT8) {
+        const int8_t *in = src;
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)in[i];
+    } else if (from == ONNX_INFER_UINT8) {
+        const uint8_t *in = src;
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)in[i];
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void oi_convert(oi_dtype from, const void *src, size_t src_at, oi_dtype to, void *dst, size_t dst_at, size_t n, bool saturate)
 {
     if (!oi_convert_known(from, to))
@@ -217,6 +234,8 @@ void oi_convert(oi_dtype from, const void *src, size_t src_at, oi_dtype to, void
             ((float *)dst)[dst_at + i] = (float)((const uint64_t *)src)[src_at + i];
         return;
     }
+    if (to == ONNX_INFER_FLOAT && bytes_to_float(from, (const char *)src + src_at, (float *)dst + dst_at, n))
+        return;
     if (oi_dtype_is_packed(to) && n) {
         size_t bits = oi_dtype_get(to)->bits, end = dst_at + n, at = end % 8 * bits;
         if (at % 8)
