@@ -144,42 +144,16 @@ typedef struct {
     uint64_t changes; /* of any but "lower" */
 } watcher;
 
-static void count(change_counts *c, const char *pass, const oi_rule *rule)
-{
-    for (size_t i = 0; c && i < c->n; i++) {
-        if (c->at[i].pass == pass && c->at[i].rule == rule) {
-            c->at[i].changes++;
-            return;
-        }
-    }
-    if (c && c->n < MAX_COUNTED) {
-        c->at[c->n].pass = pass;
-        c->at[c->n].rule = rule;
-        c->at[c->n++].changes = 1;
-    }
-}
-
-static bool rounds(const char *pass, const oi_rule *rule)
-{
-    oi_pass_info info;
-    if (rule)
-        return rule->rounding == OI_ROUNDS;
-    for (size_t i = 0; oi_optimize_pass(i, &info); i++) {
-        if (info.name == pass && !info.rules)
-            return info.rounding == OI_ROUNDS;
-    }
-    return false; /* its rules have been looked at one by one */
-}
-
 static void step_seen(void *user, const char *pass, const oi_rule *rule)
 {
     watcher *w = user;
     oi_tensor now[MAX_OUTPUTS];
     const char *who = rule ? rule->name : pass;
-    count(w->s->counts, pass, rule);
+    if (w->s->counts)
+        changes_count(w->s->counts, pass, rule);
     if (w->s->why[0] || !computes(w->s, w->g, now, w->when, who))
         return;
-    compare(w->s, w->last, now, !rounds(pass, rule), w->when, who);
+    compare(w->s, w->last, now, !changes_round(pass, rule), w->when, who);
     clear(w->last);
     memcpy(w->last, now, sizeof now);
 }
@@ -323,15 +297,6 @@ bool differential_holds(const char *text, uint64_t seed, bool tame, change_count
     return !why[0];
 }
 
-static bool counted(const change_counts *c, const char *pass, const oi_rule *rule)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->at[i].pass == pass && c->at[i].rule == rule)
-            return true;
-    }
-    return false;
-}
-
 int counts_report_missing(const change_counts *c)
 {
     oi_pass_info p;
@@ -339,12 +304,12 @@ int counts_report_missing(const change_counts *c)
     for (size_t i = 0; oi_optimize_pass(i, &p); i++) {
         for (size_t k = 0; p.rules && k < p.rules->n; k++) {
             const oi_rule *r = &p.rules->rule[k];
-            if (counted(c, p.name, r))
+            if (changes_counted(c, p.name, r))
                 continue;
             printf("no random graph was changed by rule '%s'%s%s (%s)\n", r->name, r->op ? " on " : "", r->op ? r->op : "", p.name);
             missing++;
         }
-        if (!p.rules && !counted(c, p.name, NULL)) {
+        if (!p.rules && !changes_counted(c, p.name, NULL)) {
             printf("no random graph was changed by pass '%s'\n", p.name);
             missing++;
         }

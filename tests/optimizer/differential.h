@@ -2,19 +2,8 @@
 #ifndef TESTS_OPTIMIZER_DIFFERENTIAL_H
 #define TESTS_OPTIMIZER_DIFFERENTIAL_H
 
+#include "changes.h"
 #include "graph_text.h"
-
-enum { MAX_COUNTED = 512 };
-
-/* How often rules and passes changed a graph: fill with zeros. */
-typedef struct {
-    struct {
-        const char *pass;
-        const oi_rule *rule; /* NULL: the pass itself */
-        uint64_t changes;
-    } at[MAX_COUNTED];
-    size_t n;
-} change_counts;
 
 /* Evaluates the graph on inputs drawn from `seed`, as it is and
  *   after each change on the way through all passes,

@@ -14,6 +14,7 @@ rule_cases += tests/optimizer/cases_lower.c
 rule_cases += tests/optimizer/cases_pads.c
 rule_cases += tests/optimizer/cases_recompose.c
 tests_optimizer_test_rules_SOURCES = tests/optimizer/test_rules.c $(rule_cases)
+tests_optimizer_test_rules_SOURCES += tests/optimizer/changes.c tests/optimizer/changes.h
 tests_optimizer_test_rules_SOURCES += tests/optimizer/graph_run.c tests/optimizer/graph_run.h
 tests_optimizer_test_rules_SOURCES += tests/optimizer/graph_text.c tests/optimizer/graph_text.h
 tests_optimizer_test_rules_CPPFLAGS = $(check_cppflags) -I$(top_srcdir)/tests/optimizer
@@ -22,6 +23,7 @@ check_suites += tests/optimizer/test_random
 tests_optimizer_test_random_SOURCES = tests/optimizer/test_random.c tests/optimizer/graph_run.c tests/optimizer/graph_run.h tests/optimizer/graph_text.c tests/optimizer/graph_text.h \
 	tests/optimizer/random_attention.c tests/optimizer/random_attention.h
 tests_optimizer_test_random_SOURCES += tests/optimizer/random_bodies.c tests/optimizer/random_bodies.h
+tests_optimizer_test_random_SOURCES += tests/optimizer/changes.c tests/optimizer/changes.h
 tests_optimizer_test_random_SOURCES += tests/optimizer/differential.c tests/optimizer/differential.h tests/optimizer/shrink.c
 tests_optimizer_test_random_SOURCES += tests/optimizer/shrink.h tests/optimizer/random_mutant.c tests/optimizer/random_mutant.h
 tests_optimizer_test_random_SOURCES += $(rule_cases)

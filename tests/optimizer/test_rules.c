@@ -1,6 +1,7 @@
 /* What each rule and pass of the optimizer rewrites and what it leaves. Rewritten graphs still compute the same, bit by bit where
  * a rule says so, and no rule or pass is without a graph of either kind: their own tables are asked for what there is. */
 #include "cases.h"
+#include "changes.h"
 #include "graph_run.h"
 
 #include <check.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OUTPUTS = 4, MAX_SEEN = 512, SEED = 7, OPEN = 5 };
+enum { MAX_OUTPUTS = 4, SEED = 7, OPEN = 5 };
 
 static const case_table *const tables[] = {
 #define CASES(name) &name##_cases,
@@ -20,43 +21,12 @@ enum { TABLES = sizeof tables / sizeof *tables };
 /* --- watching the optimizer -------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *pass;
-    const oi_rule *rule; /* NULL: the pass itself */
-    size_t changes;
-} seen;
-
-typedef struct {
-    seen seen[MAX_SEEN];
-    size_t n;
+    change_counts counts;
     /* set by whoever wants each change to be checked: */
     const char *name;
     oi_graph *g;
     oi_tensor before[MAX_OUTPUTS];
 } watcher;
-
-static void note(watcher *w, const char *pass, const oi_rule *rule)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        if (w->seen[i].pass == pass && w->seen[i].rule == rule) {
-            w->seen[i].changes++;
-            return;
-        }
-    }
-    ck_assert_uint_lt(w->n, MAX_SEEN);
-    w->seen[w->n++] = (seen){pass, rule, 1};
-}
-
-static bool rounds(const char *pass, const oi_rule *rule)
-{
-    oi_pass_info info;
-    if (rule)
-        return rule->rounding == OI_ROUNDS;
-    for (size_t i = 0; oi_optimize_pass(i, &info); i++) {
-        if (info.name == pass && !info.rules)
-            return info.rounding == OI_ROUNDS;
-    }
-    return false; /* its rules have been looked at one by one */
-}
 
 static void take_outputs(watcher *w, const oi_tensor *now)
 {
@@ -70,7 +40,7 @@ static void changed(void *user, const char *pass, const oi_rule *rule)
 {
     watcher *w = user;
     oi_tensor now[MAX_OUTPUTS] = {0};
-    note(w, pass, rule);
+    ck_assert(changes_count(&w->counts, pass, rule));
     if (!w->g)
         return;
     const char *who = rule ? rule->name : pass;
@@ -79,7 +49,7 @@ static void changed(void *user, const char *pass, const oi_rule *rule)
     for (uint32_t i = 0; i < w->g->noutput; i++) {
         double differ = tensors_differ(&w->before[i], &now[i]);
         ck_assert_msg(differ < 1e-5, "%s: output %u differs by %g after %s", w->name, i, differ, who);
-        ck_assert_msg(rounds(pass, rule) || tensors_equal(&w->before[i], &now[i]),
+        ck_assert_msg(changes_round(pass, rule) || tensors_equal(&w->before[i], &now[i]),
                       "%s: output %u differs by %g after %s, which is OI_EXACT in its table: mend it, or say OI_ROUNDS there if it adds, "
                       "multiplies or approximates numbers in another way", w->name, i, differ, who);
     }
@@ -159,8 +129,8 @@ static void run_leaves(const case_table *t, int i)
     watcher w = {0};
     oi_graph *g = optimized(c->name, c->graph, t->stage, oi_cpu_isa_detect(), &w, true);
     expect_ops(c->name, g, c->ops);
-    for (size_t k = 0; k < w.n; k++)
-        ck_assert_msg(strcmp(w.seen[k].rule ? w.seen[k].rule->name : w.seen[k].pass, c->rule) != 0, "%s: %s changes it", c->name, c->rule);
+    for (size_t k = 0; k < w.counts.n; k++)
+        ck_assert_msg(strcmp(w.counts.at[k].rule ? w.counts.at[k].rule->name : w.counts.at[k].pass, c->rule) != 0, "%s: %s changes it", c->name, c->rule);
     oi_graph_destroy(g);
     if (computable(c->graph))
         expect_results(c->name, c->graph);
@@ -210,15 +180,6 @@ END_TEST
 
 /* --- every rule has cases ---------------------------------------------------------------------------------------- */
 
-static size_t changes_of(const watcher *w, const char *pass, const oi_rule *rule)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        if (w->seen[i].pass == pass && w->seen[i].rule == rule)
-            return w->seen[i].changes;
-    }
-    return 0;
-}
-
 static bool is_left(const char *rule)
 {
     for (size_t t = 0; t < TABLES; t++) {
@@ -244,7 +205,7 @@ static bool exists(const char *rule)
     return false;
 }
 
-static int report(oi_stage stage, const char *pass, const char *name, const char *op, size_t changes)
+static int report(oi_stage stage, const char *pass, const char *name, const char *op, uint64_t changes)
 {
     const char *file = stage == OI_STAGE_DECLUTTERED ? "cases_declutter.c" : "cases_lower.c";
     int missing = 0;
@@ -276,9 +237,9 @@ START_TEST(every_rule_has_graphs_of_both_kinds)
     }
     for (size_t i = 0; oi_optimize_pass(i, &p); i++) {
         for (size_t k = 0; p.rules && k < p.rules->n; k++)
-            missing += report(p.stage, p.name, p.rules->rule[k].name, p.rules->rule[k].op, changes_of(&w, p.name, &p.rules->rule[k]));
+            missing += report(p.stage, p.name, p.rules->rule[k].name, p.rules->rule[k].op, changes_counted(&w.counts, p.name, &p.rules->rule[k]));
         if (!p.rules)
-            missing += report(p.stage, "pass", p.name, NULL, changes_of(&w, p.name, NULL));
+            missing += report(p.stage, "pass", p.name, NULL, changes_counted(&w.counts, p.name, NULL));
     }
     ck_assert_msg(!missing, "%d graphs are missing, as printed above", missing);
 }
