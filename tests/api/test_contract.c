@@ -3,6 +3,7 @@
 #include "support/api_help.h"
 #include "support/interpose.h"
 #include "support/little_model.h"
+#include "support/memory_file.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -272,31 +273,6 @@ END_TEST
 
 /* --- plans in files -------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    char *at;
-    size_t n;
-} saved;
-
-static int save_bytes(void *user, const void *p, size_t n)
-{
-    saved *s = user;
-    s->at = realloc(s->at, s->n + n);
-    memcpy(s->at + s->n, p, n);
-    s->n += n;
-    return 0;
-}
-
-static int64_t saved_size(void *user)
-{
-    return (int64_t)((saved *)user)->n;
-}
-
-static int64_t saved_read(void *user, uint64_t offset, void *to, size_t n)
-{
-    memcpy(to, ((saved *)user)->at + offset, n);
-    return (int64_t)n;
-}
-
 static onnx_infer_status not_run(void *kernel, onnx_infer_op_context *x)
 {
     (void)kernel;
@@ -305,9 +281,9 @@ static onnx_infer_status not_run(void *kernel, onnx_infer_op_context *x)
 
 START_TEST(saved_plans)
 {
-    saved s = {NULL, 0};
-    onnx_infer_writer w = {sizeof w, &s, save_bytes};
-    onnx_infer_reader r = {.struct_size = sizeof r, .user = &s, .size = saved_size, .read_at = saved_read};
+    memory_file s = {0};
+    onnx_infer_writer w = memory_file_writer(&s);
+    onnx_infer_reader r = memory_file_reader(&s);
     const onnx_infer_op_def ours = {.struct_size = sizeof ours, .domain = "ours", .name = "Op", .compute = not_run,
                                     .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1};
     little_bytes g = little_graph("in x float Nx2\na = Relu(x)\ny = ours::Op(a)\nout y float ?", NULL);
@@ -358,8 +334,8 @@ START_TEST(plans_too_large_to_save)
     ck_assert(f && hole && fwrite(bytes.at, 1, bytes.n, f) == bytes.n && !ftruncate(fileno(hole), (off_t)2 << 30));
     fclose(hole);
     fclose(f);
-    saved s = {NULL, 0};
-    onnx_infer_writer w = {sizeof w, &s, save_bytes};
+    memory_file s = {0};
+    onnx_infer_writer w = memory_file_writer(&s);
     onnx_infer_model *m;
     onnx_infer_plan *p;
     OK(onnx_infer_model_load_file(path, NULL, &m));

@@ -3,6 +3,7 @@
 #include <onnx_infer.h>
 
 #include "support/api_help.h"
+#include "support/memory_file.h"
 #include "support/scarce_memory.h"
 
 #include <check.h>
@@ -38,41 +39,6 @@ static const char *model_path(const char *name)
     const char *top = getenv("top_srcdir");
     snprintf(path, sizeof path, "%s/tests/data/seed-models/%s/model.onnx", top ? top : ".", name);
     return path;
-}
-
-typedef struct {
-    char *at;
-    size_t n, fail_at;
-} sink;
-
-static int append(void *user, const void *p, size_t n)
-{
-    sink *s = user;
-    if (s->fail_at && s->n + n >= s->fail_at)
-        return -1;
-    s->at = realloc(s->at, s->n + n + 1);
-    memcpy(s->at + s->n, p, n);
-    s->n += n;
-    return 0;
-}
-
-static int64_t size_of(void *user)
-{
-    return (int64_t)((sink *)user)->n;
-}
-
-static int64_t read_at(void *user, uint64_t at, void *to, size_t n)
-{
-    const sink *s = user;
-    if (s->fail_at && at + n > s->fail_at)
-        return -1;
-    memcpy(to, s->at + at, n);
-    return (int64_t)n;
-}
-
-static onnx_infer_reader reader(sink *s)
-{
-    return (onnx_infer_reader){sizeof(onnx_infer_reader), s, size_of, read_at, NULL, NULL, NULL};
 }
 
 static onnx_infer_options *options(const char *cache)
@@ -131,9 +97,9 @@ static const char net[] = "simple_cnn";
 START_TEST(a_saved_plan_gives_the_same)
 {
     static const char *const nets[] = {"simple_cnn", "dummy_cell", "model_dynamic_23"};
-    sink s = {0}, again = {0};
-    const onnx_infer_writer w = {sizeof w, &s, append}, w2 = {sizeof w2, &again, append};
-    const onnx_infer_reader r = reader(&s);
+    memory_file s = {0}, again = {0};
+    const onnx_infer_writer w = memory_file_writer(&s), w2 = memory_file_writer(&again);
+    const onnx_infer_reader r = memory_file_reader(&s);
     onnx_infer_options *o = options(NULL);
     onnx_infer_plan *p = plan_of(nets[_i], o), *loaded, *direct;
     OK(onnx_infer_plan_save(p, &w));
@@ -148,7 +114,7 @@ START_TEST(a_saved_plan_gives_the_same)
     OK(onnx_infer_plan_load(&r, o, &loaded));
     OK(onnx_infer_plan_save(loaded, &w2));
     onnx_infer_plan_release(loaded);
-    const onnx_infer_reader r2 = reader(&again);
+    const onnx_infer_reader r2 = memory_file_reader(&again);
     OK(onnx_infer_plan_load(&r2, o, &direct));
     onnx_infer_value *got = answer(direct);
     ck_assert(same(got, want));
@@ -162,9 +128,9 @@ END_TEST
 
 START_TEST(damaged_plans_are_stale)
 {
-    sink s = {0};
-    const onnx_infer_writer w = {sizeof w, &s, append};
-    const onnx_infer_reader r = reader(&s);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
+    const onnx_infer_reader r = memory_file_reader(&s);
     onnx_infer_options *o = options(NULL);
     onnx_infer_plan *p = plan_of(net, o), *loaded;
     OK(onnx_infer_plan_save(p, &w));
@@ -201,9 +167,9 @@ END_TEST
 
 START_TEST(what_is_refused)
 {
-    sink s = {0};
-    onnx_infer_writer w = {sizeof w, &s, append}, small = w, empty = w;
-    onnx_infer_reader r = reader(&s), bad = r;
+    memory_file s = {0};
+    onnx_infer_writer w = memory_file_writer(&s), small = w, empty = w;
+    onnx_infer_reader r = memory_file_reader(&s), bad = r;
     onnx_infer_options *o = options(NULL);
     onnx_infer_plan *p = plan_of(net, o), *loaded;
     small.struct_size = 8;
@@ -539,9 +505,9 @@ START_TEST(every_allocation_may_fail)
     for (long fail = 0; !done; fail += fail < 200 ? 1 : 7) {
         onnx_infer_model *m = NULL;
         onnx_infer_plan *p = NULL, *loaded = NULL;
-        sink s = {0};
-        const onnx_infer_writer w = {sizeof w, &s, append};
-        const onnx_infer_reader r = reader(&s);
+        memory_file s = {0};
+        const onnx_infer_writer w = memory_file_writer(&s);
+        const onnx_infer_reader r = memory_file_reader(&s);
         if (fail % 3 == 0)
             clear(dir);
         scarce_left = fail;

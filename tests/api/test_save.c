@@ -4,6 +4,7 @@
 
 #include "support/api_help.h"
 #include "support/little_model.h"
+#include "support/memory_file.h"
 #include "support/scarce_memory.h"
 
 #include <check.h>
@@ -14,27 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-typedef struct {
-    char *at;
-    size_t n, fail_at;
-} sink;
-
-static int append(void *user, const void *p, size_t n)
-{
-    sink *s = user;
-    if (s->fail_at && s->n + n >= s->fail_at)
-        return -1;
-    s->at = realloc(s->at, s->n + n + 1);
-    memcpy(s->at + s->n, p, n);
-    s->n += n;
-    return 0;
-}
-
-static onnx_infer_writer writer(sink *s)
-{
-    return (onnx_infer_writer){sizeof(onnx_infer_writer), s, append};
-}
 
 static const char text[] = "in x float Nx4\nconst w float 4x3 1 2 3 4 5 6 7 8 9 10 11 12\nconst s int64 2 -1 3\n"
                            "m = MatMul(x, w)\nr = Reshape(m, s)\ny = Relu(r)\nout y float Nx3\nout w float 4x3\nout y2 float ?x?\n"
@@ -83,8 +63,8 @@ START_TEST(comes_back_the_same)
 {
     onnx_infer_model *m = load(text, NULL), *again;
     onnx_infer_options *o;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
     OK(onnx_infer_options_create(&o));
     OK(onnx_infer_options_set_level(o, _i));
     OK(onnx_infer_model_save_onnx(m, _i == 2 ? NULL : o, &w, NULL, NULL));
@@ -106,8 +86,8 @@ START_TEST(sizes_are_fixed)
 {
     onnx_infer_model *m = load(text, NULL), *again;
     onnx_infer_options *o;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
     OK(onnx_infer_options_create(&o));
     OK(onnx_infer_options_set_symbol(o, "N", 7));
     OK(onnx_infer_model_save_onnx(m, o, &w, NULL, NULL));
@@ -171,8 +151,8 @@ START_TEST(custom_operators_and_subgraphs)
     onnx_infer_model *m, *again;
     onnx_infer_plan *p;
     onnx_infer_context *c;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
     OK(onnx_infer_options_create(&o));
     OK(onnx_infer_options_add_op(o, &def));
     OK(onnx_infer_model_load_memory(bytes.at, bytes.n, NULL, NULL, o, &m));
@@ -213,25 +193,14 @@ static int stop(void *user, size_t done, size_t total)
     return 1;
 }
 
-static int64_t plan_size(void *user)
-{
-    return (int64_t)((sink *)user)->n;
-}
-
-static int64_t plan_read(void *user, uint64_t at, void *to, size_t n)
-{
-    memcpy(to, ((sink *)user)->at + at, n);
-    return (int64_t)n;
-}
-
 START_TEST(saved_plans_need_what_they_were_made_with)
 {
     const onnx_infer_op_def def = {.struct_size = sizeof def, .domain = "test.ops", .name = "Own", .infer = keep_type, .compute = compute};
     onnx_infer_options *o, *bad;
     onnx_infer_plan *p, *loaded;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s);
-    const onnx_infer_reader r = {sizeof r, &s, plan_size, plan_read, NULL, NULL, NULL};
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
+    const onnx_infer_reader r = memory_file_reader(&s);
     OK(onnx_infer_options_create(&o));
     OK(onnx_infer_options_add_op(o, &def));
     onnx_infer_model *m = load("in x float 3\ny = test.ops::Own(x) i=5 f=[1.5,2.5] s='word' t=<t;float;2;8;9>\nz = Relu(y)\nout z float 3", o);
@@ -266,37 +235,26 @@ static const char *conv_net(void)
     return path;
 }
 
-static int64_t size_of(void *user)
-{
-    return (int64_t)((sink *)user)->n;
-}
-
-static int64_t read_at(void *user, uint64_t at, void *to, size_t n)
-{
-    const sink *s = user;
-    memcpy(to, s->at + at, n);
-    return (int64_t)n;
-}
-
-static sink external;
+static memory_file external;
 
 static int open_external(void *user, const char *location, onnx_infer_reader *out)
 {
     (void)user;
     ck_assert_str_eq(location, "weights.bin");
-    *out = (onnx_infer_reader){sizeof *out, &external, size_of, read_at, NULL, NULL, NULL};
+    *out = memory_file_reader(&external);
     return 0;
 }
 
 START_TEST(weights_beside_the_model)
 {
     onnx_infer_model *m, *again;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s), d = writer(&external);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s), d = memory_file_writer(&external);
     OK(onnx_infer_model_load_file(conv_net(), NULL, &m));
     OK(onnx_infer_model_save_onnx(m, NULL, &w, &d, "weights.bin"));
     ck_assert(s.n < 20000 && external.n > 100000);
-    const onnx_infer_reader r = {sizeof r, &s, size_of, read_at, NULL, open_external, NULL};
+    onnx_infer_reader r = memory_file_reader(&s);
+    r.open_external = open_external;
     OK(onnx_infer_model_load_reader(&r, NULL, &again));
     onnx_infer_model_release(again);
     onnx_infer_model_release(m);
@@ -330,8 +288,8 @@ START_TEST(too_large_for_one_file)
     little_bytes g = little_graph("in x float N\nhole w float 600000000 w.bin\ny = Mul(x, w)\nout y float ?", NULL);
     little_bytes bytes = little_model(&g);
     onnx_infer_model *m;
-    sink s = {0};
-    const onnx_infer_writer w = writer(&s);
+    memory_file s = {0};
+    const onnx_infer_writer w = memory_file_writer(&s);
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/m.onnx", folder);
     snprintf(data, sizeof data, "%s/w.bin", folder);
@@ -358,8 +316,8 @@ END_TEST
 START_TEST(what_is_refused)
 {
     onnx_infer_model *m = load(text, NULL), *broken;
-    sink s = {0}, bad = {.fail_at = 100};
-    const onnx_infer_writer w = writer(&s), failing = writer(&bad);
+    memory_file s = {0}, bad = {.fail_at = 100};
+    const onnx_infer_writer w = memory_file_writer(&s), failing = memory_file_writer(&bad);
     onnx_infer_writer small = w, empty = w;
     small.struct_size = 4;
     empty.write = NULL;
@@ -398,8 +356,8 @@ START_TEST(every_allocation_may_fail)
     OK(onnx_infer_options_set_allocator(o, &a));
     bool done = false;
     for (long fail = 0; !done; fail++) {
-        sink s = {0};
-        const onnx_infer_writer w = writer(&s);
+        memory_file s = {0};
+        const onnx_infer_writer w = memory_file_writer(&s);
         scarce_left = fail;
         onnx_infer_status st = onnx_infer_model_save_onnx(m, o, &w, NULL, NULL);
         done = scarce_left >= 0;
