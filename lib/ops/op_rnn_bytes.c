@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { SCALE = 8, ZERO = 9, SCALE_R = 10, INPUTS = 12 }; /* inputs: those of W's scales and zero points; R's follow */
+enum { SCALE = OI_RNN_SCALES, ZERO, SCALE_R }; /* inputs: those of W's scales and zero points; R's follow */
 
 /* --- weights as the file has them: [directions, inputs, gates] --- */
 
@@ -375,30 +375,21 @@ const oi_op oi_op_oi_RecurrentBytes = {
 
 static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
-    oi_graph *g = rw->g;
-    const oi_node n = g->node[id];
+    const oi_node n = rw->g->node[id];
     const oi_rnn_attr *a = n.attr;
-    oi_tensor described[INPUTS];
-    const oi_tensor *in[INPUTS] = {NULL};
-    for (uint32_t i = 0; i < n.nin && i < INPUTS; i++) {
-        int32_t rank;
-        int64_t dims[OI_MAX_RANK];
-        if (n.in[i] == OI_NONE)
-            continue;
-        const oi_fact *f = oi_graph_fact(g, n.in[i]);
-        const bool bytes = i == OI_RNN_W || i == OI_RNN_R || i == ZERO || i == SCALE_R + 1, fixed = (i >= OI_RNN_W && i <= OI_RNN_B) || i >= SCALE;
-        if ((!bytes && f->dtype != ONNX_INFER_FLOAT) || !oi_fact_dims(f, &rank, dims) || (fixed && !f->konst))
-            return ONNX_INFER_OK;
-        OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
-        if (i == OI_RNN_W || i == OI_RNN_R)
-            described[i] = oi_rnn_bytes_form(&described[i]);
-        in[i] = &described[i];
-    }
+    oi_tensor described[OI_RNN_INPUTS];
+    const oi_tensor *in[OI_RNN_INPUTS];
+    bool ready;
+    OI_TRY(oi_rnn_describe(rw->g, &n, 1u << OI_RNN_W | 1u << OI_RNN_R | 1u << ZERO | 1u << (SCALE_R + 1), described, in, &ready));
+    if (!ready)
+        return ONNX_INFER_OK;
+    described[OI_RNN_W] = oi_rnn_bytes_form(&described[OI_RNN_W]);
+    described[OI_RNN_R] = oi_rnn_bytes_form(&described[OI_RNN_R]);
     oi_rnn_shape s;
     bool each;
     if (!in[SCALE] || !in[SCALE_R + 1])
         return ONNX_INFER_OK;
-    OI_TRY(oi_rnn_resolve(n.op, a, in, 8, &s));
+    OI_TRY(oi_rnn_resolve(n.op, a, in, OI_RNN_SCALES, &s));
     OI_TRY(check_weights(&s, in, OI_RNN_W, &each));
     OI_TRY(check_weights(&s, in, OI_RNN_R, &each));
     if (!oi_rnn_lowers(a, &s, in))
@@ -408,7 +399,7 @@ static oi_status lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 }
 
 const oi_op oi_op_ms_DynamicQuantizeLSTM = {
-    .name = "DynamicQuantizeLSTM", .domain = "com.microsoft", .since = 1, .newest = 1, .min_in = 3, .max_in = INPUTS, .min_out = 0,
+    .name = "DynamicQuantizeLSTM", .domain = "com.microsoft", .since = 1, .newest = 1, .min_in = 3, .max_in = OI_RNN_INPUTS, .min_out = 0,
     .max_out = 3, .attrs = oi_rnn_lstm_attrs, .attr_size = sizeof(oi_rnn_attr), .infer = oi_rnn_infer, .eval = oi_rnn_eval,
     .lower = lower,
 };

@@ -53,6 +53,26 @@ void oi_rnn_lowered_shape(const oi_rnn_lowered_attr *a, const oi_tensor *x, oi_r
     oi_rnn_set_strides(s, false);
 }
 
+oi_status oi_rnn_describe(const oi_graph *g, const oi_node *n, uint32_t bytes, oi_tensor *described, const oi_tensor **in, bool *ready)
+{
+    *ready = false;
+    for (uint32_t i = 0; i < OI_RNN_INPUTS; i++) {
+        int32_t rank;
+        int64_t dims[OI_MAX_RANK];
+        const oi_fact *f = i < n->nin ? oi_graph_fact(g, n->in[i]) : NULL;
+        in[i] = NULL;
+        if (!f)
+            continue;
+        const bool fixed = (i >= OI_RNN_W && i <= OI_RNN_B) || i >= OI_RNN_SCALES;
+        if ((!(bytes >> i & 1) && f->dtype != ONNX_INFER_FLOAT) || !oi_fact_dims(f, &rank, dims) || (fixed && !f->konst))
+            return ONNX_INFER_OK;
+        OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
+        in[i] = &described[i];
+    }
+    *ready = true;
+    return ONNX_INFER_OK;
+}
+
 /* Sigmoid and tanh where the standard has them. */
 static bool has_usual_activations(const oi_rnn_shape *s)
 {

@@ -16,8 +16,13 @@ oi_status oi_rnn_lowered_eval(oi_eval *e);
 /* Sizes and strides for this X. */
 void oi_rnn_lowered_shape(const oi_rnn_lowered_attr *a, const oi_tensor *x, oi_rnn_shape *s);
 
-/* The inputs of a node as the standard numbers them. */
-enum { OI_RNN_X, OI_RNN_W, OI_RNN_R, OI_RNN_B, OI_RNN_LENGTHS, OI_RNN_H, OI_RNN_C, OI_RNN_PEEPHOLES };
+/* The inputs of a node as the standard numbers them; from OI_RNN_SCALES on DynamicQuantizeLSTM has the scales and zero points of W and
+ * those of R. */
+enum { OI_RNN_X, OI_RNN_W, OI_RNN_R, OI_RNN_B, OI_RNN_LENGTHS, OI_RNN_H, OI_RNN_C, OI_RNN_PEEPHOLES, OI_RNN_SCALES, OI_RNN_INPUTS = 12 };
+
+/* Types and shapes of the inputs; in[i] is NULL where input i is left out, else &described[i]. Both have OI_RNN_INPUTS. *ready: sizes are
+ * known, weights and what belongs to them are constant, and all are float32 but for those with a bit in `bytes`, of any type. */
+oi_status oi_rnn_describe(const oi_graph *g, const oi_node *n, uint32_t bytes, oi_tensor *described, const oi_tensor **in, bool *ready);
 
 /* Whether a node with these inputs (NULL: left out) and sizes has a lowered form. */
 bool oi_rnn_lowers(const oi_rnn_attr *a, const oi_rnn_shape *s, const oi_tensor *const *in);

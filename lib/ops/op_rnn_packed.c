@@ -314,25 +314,16 @@ const oi_op oi_op_oi_RecurrentPacked = {
 
 oi_status oi_rnn_lower(oi_rewrite *rw, oi_node_id id, const oi_target *target)
 {
-    enum { INPUTS = 8 };
-    oi_graph *g = rw->g;
-    const oi_node n = g->node[id];
+    const oi_node n = rw->g->node[id];
     const oi_rnn_attr *a = n.attr;
-    oi_tensor described[INPUTS];
-    const oi_tensor *in[INPUTS] = {NULL};
-    for (uint32_t i = 0; i < n.nin && i < INPUTS; i++) {
-        int32_t rank;
-        int64_t dims[OI_MAX_RANK];
-        if (n.in[i] == OI_NONE)
-            continue;
-        const oi_fact *f = oi_graph_fact(g, n.in[i]);
-        if (f->dtype != ONNX_INFER_FLOAT || !oi_fact_dims(f, &rank, dims) || (i >= OI_RNN_W && i <= OI_RNN_B && !f->konst))
-            return ONNX_INFER_OK;
-        OI_TRY(oi_tensor_describe(&described[i], f->dtype, rank, dims));
-        in[i] = &described[i];
-    }
+    oi_tensor described[OI_RNN_INPUTS];
+    const oi_tensor *in[OI_RNN_INPUTS];
+    bool ready;
+    OI_TRY(oi_rnn_describe(rw->g, &n, 0, described, in, &ready));
+    if (!ready)
+        return ONNX_INFER_OK;
     oi_rnn_shape s;
-    OI_TRY(oi_rnn_resolve(n.op, a, in, INPUTS, &s));
+    OI_TRY(oi_rnn_resolve(n.op, a, in, OI_RNN_SCALES, &s));
     if (!oi_rnn_lowers(a, &s, in))
         return ONNX_INFER_OK;
     return oi_rnn_replace(rw, id, target, &s, &oi_op_oi_RecurrentPacked, &oi_op_oi_PackRecurrent, in[OI_RNN_B] ? 3 : 2, &n.in[OI_RNN_W]);
