@@ -499,12 +499,6 @@ void oi_conv_pack_part(const oi_conv_plan *p, const oi_loose_float *w, const flo
         pack_panel(p, w, scale, i, dst);
 }
 
-void oi_conv_pack_weights(const oi_conv_plan *p, const oi_loose_float *w, const float *scale, float *dst)
-{
-    for (size_t i = 0; i < oi_conv_pack_parts(p); i++)
-        oi_conv_pack_part(p, w, scale, i, dst);
-}
-
 /* What the reading of one task starts from: the input itself, or the strip. */
 typedef struct source {
     const float *x;    /* position (0, 0) of the first block */

@@ -13,8 +13,8 @@
  *
  * How to use it:
  *   prepare:  fill oi_conv_shape (all fields; oi_conv_out_size helps); OI_TRY(oi_conv_plan_init(&plan,
- * kernels, &shape)); allocate plan.packed floats, 64-byte aligned, and oi_conv_pack_weights(&plan, w, scale,
- * packed). The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed
+ * kernels, &shape)); allocate plan.packed floats, 64-byte aligned, and for each part < oi_conv_pack_parts(&plan)
+ * oi_conv_pack_part(&plan, w, scale, part, packed). The packed form depends only on c, oc, kh, kw, groups, transposed, in_plain (and for transposed
  * ones on strides and dilations) and the table, not on n, h, w or pads: one copy serves every input size.
  *   run:      for each task < plan.n_tasks, on any thread, in any order, at most one at a time on one
  * workspace: oi_conv_run(&plan, &args, task, workspace); workspace: plan.workspace floats, 64-byte aligned,
@@ -60,7 +60,7 @@ typedef struct oi_conv_plan {
 
 typedef struct oi_conv_args {
     const float *x;
-    const float *weights; /* as oi_conv_pack_weights wrote them */
+    const float *weights; /* as oi_conv_pack_part wrote them */
     float *y;
     oi_epilogue epilogue; /* bias: [oc] exactly; residual: laid out as y */
     oi_stop *stop;        /* NULL: nobody stops it */
@@ -78,12 +78,10 @@ size_t oi_conv_out_size(size_t in, size_t k, size_t stride, size_t dilation, siz
 oi_status oi_conv_plan_init(oi_conv_plan *plan, const oi_kernels *kern, const oi_conv_shape *shape);
 
 /*
- * Packs weights [oc][c/groups][kh][kw] (transposed: [c][oc/groups][kh][kw]) into dst, plan->packed floats.
- * scale, when not NULL, holds oc factors to multiply each output channel's weights with (a folded batch
- * normalisation).
+ * Packs weights [oc][c/groups][kh][kw] (transposed: [c][oc/groups][kh][kw]) into dst, plan->packed floats, by
+ * parts, in any order and on any threads: part i of oi_conv_pack_parts. scale, when not NULL, holds oc factors
+ * to multiply each output channel's weights with (a folded batch normalisation).
  */
-void oi_conv_pack_weights(const oi_conv_plan *plan, const oi_loose_float *w, const float *scale, float *dst);
-/* The same by parts, in any order and on any threads: part i of oi_conv_pack_parts. */
 size_t oi_conv_pack_parts(const oi_conv_plan *plan);
 void oi_conv_pack_part(const oi_conv_plan *plan, const oi_loose_float *w, const float *scale, size_t i, float *dst);
 

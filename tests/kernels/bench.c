@@ -184,7 +184,8 @@ static void bench_convs(const oi_kernels *kern, const char *filter, double peak)
         float *w = floats(nw), *packed = floats(p.packed), *ws = floats(p.workspace), *bias = floats(l->oc);
         float *x = floats(oi_blocked_size(kern, 1, l->c, l->hw * l->hw)),
               *y = floats(oi_blocked_size(kern, 1, l->oc, o * o));
-        oi_conv_pack_weights(&p, w, NULL, packed);
+        for (size_t part = 0; part < oi_conv_pack_parts(&p); part++)
+            oi_conv_pack_part(&p, w, NULL, part, packed);
         oi_conv_args args = {.x = x, .weights = packed, .y = y, .epilogue = oi_epilogue_none()};
         args.epilogue.bias = bias;
         args.epilogue.act = OI_UNARY_RELU;

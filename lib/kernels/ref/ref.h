@@ -20,7 +20,7 @@ double oi_ref_reduce(oi_reduce op, size_t n, const float *x, size_t stride);
  */
 void oi_ref_gemm(const oi_gemm_shape *s, const oi_gemm_args *g, double *c, double *bound);
 
-/* The same for convolutions: x [n][c][h][w], w as oi_conv_pack_weights takes it, residual and y
+/* The same for convolutions: x [n][c][h][w], w as oi_conv_pack_part takes it, residual and y
  * [n][oc][oh][ow]. */
 void oi_ref_conv(const oi_conv_shape *s, const float *x, const float *w, const oi_epilogue *e, double *y,
                  double *bound);
